@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text.h - slices of bytes, and a bounded buffer to print into.  Nothing here allocates. */
+#pragma once
+
+#include "base/status.h"
+
+/* Bytes somewhere else, not NUL-terminated.  {NULL, 0} is "none". */
+struct text {
+    const char *ptr;
+    size_t len;
+};
+
+#define TEXT(literal) ((struct text){(literal), sizeof(literal) - 1})
+#define TEXT_NONE     ((struct text){NULL, 0})
+/* For printf: printf("%.*s", TEXT_ARG(t)). */
+#define TEXT_ARG(t) (int)(t).len, (t).ptr
+
+struct text text_of(const char *cstr); /* NULL gives TEXT_NONE */
+bool text_equal(struct text a, struct text b);
+bool text_equal_nocase(struct text a, struct text b); /* ASCII only */
+bool text_starts_with(struct text t, struct text prefix);
+struct text text_trim(struct text t); /* drops spaces and tabs (RFC 9110 OWS) at both ends */
+
+/* Cuts the next element off *rest at the separator; elements are trimmed.  False when *rest is used up. */
+bool text_next(struct text *rest, char separator, struct text *out);
+
+/* Strict decimal: digits only, no sign, no blanks, no overflow.  ST_OK or ST_INVALID. */
+MUST_CHECK enum status text_to_u64(struct text t, uint64_t *out);
+
+/* A bounded output buffer.  Once something did not fit, is_full is set, the rest is dropped, and the caller checks once
+ * at the end.  buf is always NUL-terminated when size > 0; len never counts the NUL. */
+struct text_out {
+    char *buf;
+    size_t size;
+    size_t len;
+    bool is_full;
+};
+
+void text_out_init(struct text_out *out, char *buf, size_t size);
+void text_out_add(struct text_out *out, struct text t);
+void text_out_char(struct text_out *out, char c);
+void text_out_int(struct text_out *out, int64_t value); /* decimal; fast, no printf */
+void text_out_printf(struct text_out *out, const char *format, ...) PRINTF_LIKE(2, 3);
+void text_out_hex(struct text_out *out, const void *bytes, size_t len); /* lower case */
+struct text text_out_text(const struct text_out *out);
+
+/* 2*len lower- or upper-case hex digits to bytes.  ST_OK or ST_INVALID. */
+MUST_CHECK enum status text_unhex(struct text hex, void *out_bytes, size_t len);

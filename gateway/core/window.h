@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* window.h - calendar windows: from a zone's offsets and a time to the window's start, end and ordinal.
+ *
+ * A zone is a table of offsets from UTC, made by the configuration from the tz database; core never asks the C library.
+ * A day runs from local midnight to the next local midnight: 23 or 25 hours where the clocks change.  Where midnight does
+ * not exist (the clocks skip it), the day begins at the first instant of the new date; where it exists twice, at the
+ * first. */
+#pragma once
+
+#include "base/base.h"
+
+struct zone_offset {
+    int64_t from_s;   /* UTC; the first entry counts for all earlier times */
+    int32_t offset_s; /* local = UTC + offset */
+};
+
+struct zone {
+    int len;                           /* >= 1 */
+    const struct zone_offset *offsets; /* owned by the config generation; ascending */
+};
+
+struct window {
+    int64_t start_s;  /* UTC, inclusive */
+    int64_t end_s;    /* UTC, exclusive: the reset */
+    uint32_t ordinal; /* of the local date: days since 1970-01-01 */
+};
+
+int32_t zone_offset_at(const struct zone *zone, int64_t now_s);
+/* The local calendar day that now_s lies in. */
+struct window window_day(const struct zone *zone, int64_t now_s);

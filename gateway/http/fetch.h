@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fetch.h - one GET as an op: connect, ask, read the whole answer (bounded), close.  For telemetry and probes; not for
+ * what clients wait for. */
+#pragma once
+
+#include "base/op.h"
+#include "http/parser.h"
+#include "net/stream.h"
+
+struct fetch {
+    struct op *op;
+    struct loop *loop;
+    struct stream stream;
+    struct op connect;
+    struct timer timer;
+    struct http_parser parser;
+    struct http_head head;
+    int status; /* of the answer, once done with ST_OK */
+    char *buf;  /* owned: head, then body bytes */
+    size_t buf_size, buf_len;
+    size_t body_at; /* where the body starts in buf */
+    size_t body_len;
+    char *asked; /* owned: the request */
+    size_t asked_len, asked_sent;
+};
+
+struct fetch_terms {
+    const struct address *to;
+    struct text host;   /* for the Host field */
+    struct text target; /* origin-form, with the query */
+    int timeout_ms;     /* for all of it */
+    size_t max_bytes;   /* of head and body */
+};
+
+void fetch_init(struct fetch *fetch);
+/* ST_PENDING, or why it could not start.  Ends with ST_OK (any HTTP status), ST_TIMEOUT, ST_REFUSED, ST_UNAVAILABLE,
+ * ST_LIMIT (answer over max_bytes) or ST_INVALID (not HTTP). */
+MUST_CHECK enum status fetch_start(struct fetch *fetch, struct loop *loop,
+                                   const struct fetch_terms *terms, struct op *op);
+/* The content of the answer, valid until the next start or fini. */
+struct text fetch_body(const struct fetch *fetch);
+void fetch_fini(struct fetch *fetch); /* cancels what is pending */

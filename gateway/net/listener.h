@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* listener.h - a listening socket on one loop (SO_REUSEPORT: each worker has its own). */
+#pragma once
+
+#include "base/address.h"
+#include "net/loop.h"
+
+struct listener;
+
+/* A connection was accepted: fd is non-blocking, close-on-exec, and the callee's; TCP_NODELAY is set. */
+typedef void listener_accept_fn(void *owner, int fd, const struct address *from);
+
+/* ST_OK or ST_UNAVAILABLE (logged with the reason).  A Unix path is unlinked first and is not per worker.  Out of
+ * descriptors (EMFILE), accepting pauses for 100 ms and is logged once a minute. */
+MUST_CHECK enum status listener_open(struct loop *loop, const struct address *at,
+                                     listener_accept_fn *accept, void *owner,
+                                     struct listener **out);
+/* The address bound, with the port that port 0 became. */
+const struct address *listener_address(const struct listener *listener);
+void listener_close(struct listener **listener);

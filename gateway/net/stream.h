@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stream.h - a connected byte stream: a socket, or one end of an in-memory pair (tests).  TLS will be a third kind.
+ *
+ * Try first, wait after: the owner reads and writes when it has cause to, and asks to be told only when that was
+ * answered ST_PENDING.  Read interest is a persistent event and is kept on; write interest exists after a short write. */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "base/address.h"
+#include "net/loop.h"
+
+enum { STREAM_READ = 1, STREAM_WRITE = 2 };
+
+struct stream;
+
+struct stream_ops {
+    const char *name;
+    enum status (*read)(struct stream *s, void *buf, size_t size, size_t *out_len);
+    enum status (*write)(struct stream *s, const struct iovec *iov, int iov_len, size_t *out_len);
+    void (*want)(struct stream *s, unsigned what);
+    void (*shut_write)(struct stream *s);
+    void (*close)(struct stream *s);
+};
+
+struct stream {
+    const struct stream_ops *ops; /* NULL: closed */
+    struct loop *loop;
+    /* Set by the owner before the first stream_want(): what was wanted is now possible (errors count as both). */
+    void (*ready)(struct stream *s, unsigned what);
+    unsigned wanted;                /* STREAM_READ | STREAM_WRITE */
+    int fd;                         /* -1 for an in-memory stream */
+    void *read_event, *write_event; /* owned by the implementation */
+    struct stream *other;           /* in-memory pair */
+    struct op *connect_op;
+};
+
+/* Takes the descriptor, which must be non-blocking and connected (or connecting, for stream_connect). */
+void stream_open(struct stream *s, struct loop *loop, int fd);
+/* ST_OK at once (Unix sockets), ST_PENDING, ST_UNAVAILABLE or ST_REFUSED.  TCP_NODELAY is set.  When op ends other than
+ * ST_OK, the stream is closed already. */
+MUST_CHECK enum status stream_connect(struct stream *s, struct loop *loop, const struct address *to,
+                                      struct op *op);
+
+/* ST_OK: *out_len >= 1 bytes.  ST_PENDING: none now.  ST_CLOSED: the other side will send no more (FIN).
+ * ST_UNAVAILABLE: broken (RST, error). */
+MUST_CHECK enum status stream_read(struct stream *s, void *buf, size_t size, size_t *out_len);
+/* ST_OK: *out_len bytes were taken, perhaps not all.  ST_PENDING: none now.  ST_UNAVAILABLE: broken. */
+MUST_CHECK enum status stream_write(struct stream *s, const struct iovec *iov, int iov_len,
+                                    size_t *out_len);
+/* Sets the whole interest; 0 for none. */
+void stream_want(struct stream *s, unsigned what);
+/* Sends FIN. */
+void stream_shut_write(struct stream *s);
+/* ready() is not called after this.  Harmless on a closed stream. */
+void stream_close(struct stream *s);
+/* Like stream_close, but the other side sees RST: an answer that must not look complete. */
+void stream_reset(struct stream *s);
+static inline bool stream_is_open(const struct stream *s)
+{
+    return s->ops != NULL;
+}
+
+/* Two connected in-memory streams; each side holds at most capacity unread bytes (back-pressure in tests). */
+MUST_CHECK enum status stream_pair(struct stream *a, struct stream *b, struct loop *loop,
+                                   size_t capacity);
