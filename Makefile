@@ -56,7 +56,7 @@ LIBS     := -levent_core -lhiredis -lcrypto -lyaml -lyajl -llmdb $(LLHTTP_LIBS) 
 $(B)/obj/gateway/core/%.o: CFLAGS += -Wconversion -Wsign-conversion
 $(B)/obj/tests/%.o: CPPFLAGS += -Itests
 
-.PHONY: all demo test unit e2e bench asan tsan fuzz fmt lint headers floors deps install clean help
+.PHONY: all demo test unit e2e asan tsan fuzz fmt lint headers floors deps install clean help
 
 all: $(B)/meltguard $(B)/simgpu ## build everything
 
@@ -70,7 +70,7 @@ $(B)/meltguard $(B)/simgpu $(B)/unit:
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
 $(LIB): $(LIB_OBJ) $(LLHTTP_OBJ)
-	$(call say,AR,$@)rm -f $@ && ar rcs $@ $^
+	$(call say,AR,$@)rm -f $@ && ar qcs $@ $^
 
 $(B)/obj/%.o: %.c Makefile | $(B)/.deps
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
@@ -89,3 +89,87 @@ $(B)/.deps:
 
 deps: ## install missing Debian packages
 	$(Q)tests/tools/deps.sh
+
+# --- what there is to do ------------------------------------------------------------------------------------------------
+
+demo: $(B)/meltguard $(B)/simgpu ## show the main job with real requests; STORE=redis, DEMO_SECONDS=N (0: end after the steps)
+	$(Q)MELTGUARD_BUILD=$(B) python3 tests/demo/demo.py
+
+test: all $(B)/unit ## run every test; ends with one line of totals
+	$(Q)MELTGUARD_BUILD=$(B) tests/tools/test.sh unit e2e
+
+unit: $(B)/unit ## unit tests alone
+	$(Q)MELTGUARD_BUILD=$(B) tests/tools/test.sh unit
+
+e2e: all ## end-to-end tests alone; ONLY=quota or ONLY=test_quota.Class.test_name runs a part
+	$(Q)MELTGUARD_BUILD=$(B) tests/tools/test.sh e2e
+
+asan: ## every test, with AddressSanitizer and UndefinedBehaviorSanitizer
+	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined OPT='-O1 -g' test
+
+tsan: ## the end-to-end tests, with ThreadSanitizer
+	$(Q)$(MAKE) B=$(B)/tsan SAN=thread OPT='-O1 -g' e2e
+
+# --- the house ----------------------------------------------------------------------------------------------------------
+
+TIDY_SRC := $(wildcard gateway/*.c gateway/*/*.c)
+
+fmt: lint-deps ## format the whole tree
+	$(Q)clang-format -i $(ALL_C)
+
+lint: lint-deps headers floors ## formatting, clang-tidy, sizes; warnings are errors
+	$(Q)clang-format --dry-run -Werror $(ALL_C)
+	$(Q)tests/tools/sizes.sh
+	$(Q)printf '%s\n' $(TIDY_SRC) | xargs -P 2 -n 4 clang-tidy --quiet -- -std=c17 $(CPPFLAGS) 2>/dev/null
+
+headers: | $(B)/.deps ## every header compiles alone
+	$(Q)for header in $(HEADERS); do \
+	    printf '#include "%s"\n' "$${header#gateway/}" | \
+	    $(CC) $(CPPFLAGS) -std=c17 $(WARN) -Werror -fsyntax-only -x c - || exit 1; \
+	done
+
+floors: ## includes point down
+	$(Q)python3 tests/tools/floors.py
+
+.PHONY: lint-deps
+lint-deps:
+	$(Q)tests/tools/deps.sh lint
+
+# --- fuzzing ------------------------------------------------------------------------------------------------------------
+
+FUZZ_SECONDS ?= 30
+FUZZ_CFLAGS  := -std=c17 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+FUZZ_NAMES   := $(patsubst tests/fuzz/%.c,%,$(FUZZ_SRC))
+
+fuzz: lint-deps $(patsubst %,$(B)/fuzz/%,$(FUZZ_NAMES)) ## each fuzzer for FUZZ_SECONDS (30)
+	$(Q)for name in $(FUZZ_NAMES); do \
+	    echo "  FUZZ  $$name"; mkdir -p $(B)/fuzz/corpus/$$name; \
+	    $(B)/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(B)/fuzz/$$name- \
+	        $(B)/fuzz/corpus/$$name 2>$(B)/fuzz/$$name.log || { tail -n 40 $(B)/fuzz/$$name.log; exit 1; }; \
+	done
+
+$(B)/fuzz/libmeltguard.a: $(patsubst %.c,$(B)/fuzz/obj/%.o,$(LIB_SRC)) $(patsubst $(B)/obj/%,$(B)/fuzz/obj/%,$(LLHTTP_OBJ))
+	$(call say,AR,$@)rm -f $@ && ar qcs $@ $^
+
+$(B)/fuzz/obj/llhttp/%.o: /usr/share/llhttp/%.c
+	$(call say,CC,$<)mkdir -p $(@D) && $(CLANG) -O1 -g -DLLHTTP_STRICT_MODE=1 $(LLHTTP_CFLAGS) -c -o $@ $<
+
+$(B)/fuzz/obj/%.o: %.c Makefile
+	$(call say,CC,$<)mkdir -p $(@D) && $(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/fuzz/libmeltguard.a
+	$(call say,LD,$@)$(CLANG) $(CPPFLAGS) -Itests $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/fuzz/libmeltguard.a $(LIBS)
+
+# --- the rest -----------------------------------------------------------------------------------------------------------
+
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(B)/meltguard $(DESTDIR)$(PREFIX)/bin/meltguard
+	install -d $(DESTDIR)$(PREFIX)/share/meltguard/policies $(DESTDIR)$(PREFIX)/share/meltguard/conf
+	install -m 644 policies/*.yaml $(DESTDIR)$(PREFIX)/share/meltguard/policies
+	install -m 644 conf/*.yaml $(DESTDIR)$(PREFIX)/share/meltguard/conf
+
+clean: ## remove all that was built
+	rm -rf $(B)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))

@@ -25,7 +25,7 @@ MUST_CHECK enum status address_parse(struct text t, struct address *out);
 /* The address without its port, as in Forwarded and logs: "192.0.2.1", "2001:db8::1", "unix". */
 void address_print_host(const struct address *address, struct text_out *out);
 void address_print(const struct address *address, struct text_out *out);
-/* A network as in 10.0.0.0/8; bits counts from the left. */
+/* A network as in 10.0.0.0/8 or 2001:db8::/32; an address alone is a network of one.  bits counts from the left. */
 struct address_prefix {
     struct address base;
     int bits;
@@ -33,5 +33,5 @@ struct address_prefix {
 MUST_CHECK enum status address_prefix_parse(struct text t, struct address_prefix *out);
 /* IPv4-mapped IPv6 addresses count as IPv4.  A Unix peer matches no prefix. */
 bool address_prefix_holds(const struct address_prefix *prefix, const struct address *address);
-/* Clears all but the first v4 or v6 bits and the port. */
+/* Clears all but the first v4 or v6 bits and the port; an IPv4-mapped address becomes an IPv4 one. */
 void address_mask(struct address *address, int v4_bits, int v6_bits);

@@ -53,7 +53,22 @@ static inline struct list *list_pop_front(struct list *l)
     return node;
 }
 
+/* Moves all nodes to another list, which need not be initialised. */
+static inline void list_move(struct list *from, struct list *to)
+{
+    list_init(to);
+    if (list_is_empty(from))
+        return;
+    to->next = from->next;
+    to->prev = from->prev;
+    to->next->prev = to;
+    to->prev->next = to;
+    list_init(from);
+}
+
 /* Walks the list; the current node may be removed, others may not. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): node is the name that the loop declares */
 #define LIST_EACH(node, l)                                                                         \
     for (struct list *node = (l)->next, *node##_next = node->next; node != (l);                    \
          node = node##_next, node##_next = node->next)
+/* NOLINTEND(bugprone-macro-parentheses) */

@@ -28,5 +28,6 @@ struct map_node *map_find(const struct map *map, struct text key);
 /* No node with this key may be in the map.  Growth that finds no memory is skipped: the map works on, slower. */
 void map_insert(struct map *map, struct map_node *node);
 void map_remove(struct map *map, struct map_node *node);
-/* The first node at or after slot *cursor (start with 0), for walking while removing; NULL at the end. */
+/* Walks: begin with *cursor 0 and previous NULL, then hand in the node got last; NULL at the end.  To remove while
+ * walking, ask for the next node first.  Nothing may be inserted meanwhile. */
 struct map_node *map_next(const struct map *map, size_t *cursor, struct map_node *previous);

@@ -4,11 +4,13 @@
 
 #include "base/status.h"
 
-/* One wait, embedded in its owner, never allocated alone.  A start function returns its status, or ST_PENDING; after
- * ST_PENDING done() is called once, from the loop, never inside the start call.  After op_cancel() it is not called. */
+/* One wait, embedded in its owner, zeroed at first, never allocated alone.  A start function returns its status, or
+ * ST_PENDING; after ST_PENDING done() is called once, from the loop, never inside the start call.  After op_cancel() it
+ * is not called. */
 struct op {
     void (*done)(struct op *op, enum status st); /* set by the owner */
     void (*cancel)(struct op *op);               /* set by the callee while pending, else NULL */
+    void *callee;                                /* the callee's own: whom cancel() is about */
 };
 
 static inline bool op_is_pending(const struct op *op)

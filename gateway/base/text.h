@@ -21,11 +21,15 @@ bool text_equal_nocase(struct text a, struct text b); /* ASCII only */
 bool text_starts_with(struct text t, struct text prefix);
 struct text text_trim(struct text t); /* drops spaces and tabs (RFC 9110 OWS) at both ends */
 
-/* Cuts the next element off *rest at the separator; elements are trimmed.  False when *rest is used up. */
+/* Cuts the next element off *rest at the separator; elements are trimmed and may be empty, but a separator at the very
+ * end is followed by none.  False when *rest is used up. */
 bool text_next(struct text *rest, char separator, struct text *out);
 
 /* Strict decimal: digits only, no sign, no blanks, no overflow.  ST_OK or ST_INVALID. */
 MUST_CHECK enum status text_to_u64(struct text t, uint64_t *out);
+
+/* The length (1..4) of the well-formed UTF-8 sequence that t begins with, by RFC 3629; 0 where there is none. */
+size_t text_utf8_len(struct text t);
 
 /* A bounded output buffer.  Once something did not fit, is_full is set, the rest is dropped, and the caller checks once
  * at the end.  buf is always NUL-terminated when size > 0; len never counts the NUL. */

@@ -19,7 +19,7 @@ enum store_kind { STORE_NONE, STORE_EMBEDDED, STORE_REDIS };
 struct store_url {
     enum store_kind kind;
     const char *path; /* embedded: folder; redis+unix: socket; else NULL */
-    const char *host; /* redis */
+    const char *host; /* redis; IPv6 without brackets */
     int port;
     const char *user;     /* NULL: none */
     const char *password; /* NULL: none */
@@ -49,18 +49,17 @@ struct identity_source {
     struct key_entry *keys; /* owned; ascending by sha256, no two alike */
     /* header */
     const char *account_header;
-    const char *tier_header; /* NULL: tier counts for all */
+    const char *tier_header; /* NULL: tier counts for all; else where it is not sent */
     int trust_len;
     struct address_prefix trust[TRUST_MAX];
-    /* bearer, address, and header without a tier header */
-    int tier;
+    int tier; /* bearer, address, header; -1: header without a default_tier */
     /* address */
     int prefix_v4, prefix_v6;
 };
 
 struct http_url {
     const char *host_port; /* "127.0.0.1:9001": to resolve, and for Host */
-    const char *path;      /* "/metrics"; "" when the URL has none */
+    const char *path;      /* "/metrics"; of a backend "" when the URL has none */
 };
 
 enum telemetry_kind { TELEMETRY_NONE, TELEMETRY_PROMETHEUS };
@@ -88,7 +87,9 @@ struct pass_rule {
     const char *path;   /* exact; or a prefix when it ends with "*" */
 };
 
+/* The values of WORD options; telemetry.when_stale is enum load_when_stale, log.level is enum log_level. */
 enum commit_kind { COMMIT_NONE, COMMIT_SENT, COMMIT_ACKNOWLEDGED };
+enum access_format { ACCESS_FORMAT_NONE, ACCESS_FORMAT_JSON, ACCESS_FORMAT_TEXT };
 
 struct config {
     atomic_int refs;
@@ -96,8 +97,8 @@ struct config {
     const char *file;
 
     int listen_len;
-    struct address listen[LISTEN_MAX];
     bool has_admin;
+    struct address listen[LISTEN_MAX];
     struct address admin;
     struct store_url store;
     int identity_len;
@@ -106,9 +107,10 @@ struct config {
     int backends_len;
     struct backend_conf *backends; /* owned */
     int pass_len;
+    int trusted_proxies_len;
     struct pass_rule pass[PASS_MAX];
-    int trusted_proxies_len; /* whose Forwarded and X-Forwarded-For are believed */
-    struct address_prefix trusted_proxies[TRUST_MAX];
+    struct address_prefix
+        trusted_proxies[TRUST_MAX]; /* whose Forwarded and X-Forwarded-For are believed */
 
     /* Plain options: one row each in options.def, whose text documents them. */
 #define OPTION(path, type, field, initial, low, high, reload, help) OPTION_FIELD_##type(field)
@@ -136,8 +138,24 @@ struct config_known {
 MUST_CHECK enum status config_load(const char *file, const struct config_known *known,
                                    int64_t now_s, char error[CONFIG_ERROR_MAX],
                                    struct config **out);
+/* The same for a document in memory: file is only its name, in errors and for what it names. */
+MUST_CHECK enum status config_load_text(const char *file, struct text document,
+                                        const struct config_known *known, int64_t now_s,
+                                        char error[CONFIG_ERROR_MAX], struct config **out);
 struct config *config_ref(struct config *config);
 void config_unref(struct config **config);
+
+/* Where the texts of a generation live; for those that load a policy alone. */
+struct config_memory *config_memory_new(void); /* NULL: no memory */
+void config_memory_free(struct config_memory **memory);
+/* Reads one policy file alone, as config_load does; what out points to lives in memory. */
+MUST_CHECK enum status policy_load(const char *file, int64_t now_s, struct config_memory *memory,
+                                   char error[CONFIG_ERROR_MAX], struct policy *out);
+
+/* The names behind tier.stats_index: one registry a process, which only grows.  Control thread only. */
+#define TIER_NAMES_MAX 64
+int config_tier_count(void);
+const char *config_tier_name(int stats_index); /* 0 <= stats_index < config_tier_count() */
 
 /* Prints options.def as a table (for --options). */
 void config_print_options(void);

@@ -17,8 +17,9 @@ struct breaker_rule {
     int64_t open_for_us;
 };
 
-/* May one be tried now?  Open turns half-open when its time is over and lets exactly one through. */
+/* May one be tried now?  Open turns half-open when its time is over and lets exactly one through; whoever is let through
+ * must report how it went, else it stays half-open. */
 bool breaker_allows(struct breaker *b, int64_t now_us);
 void breaker_succeeded(struct breaker *b);
-/* True when this failure opened it. */
+/* True when this failure opened it, for the first time or again. */
 bool breaker_failed(struct breaker *b, const struct breaker_rule *rule, int64_t now_us);

@@ -21,9 +21,11 @@ struct load_sample {
 
 /* A sample with all fields missing. */
 void load_sample_clear(struct load_sample *sample);
-/* -273150..200000 (RFC-free physics: what a GPU can read, sentinels of DCGM are far outside); else LOAD_MISSING. */
+/* The value if it is in -273150..200000 (physics below, and above more than any GPU survives; the sentinels of DCGM are
+ * far outside); else LOAD_MISSING. */
 int64_t load_plausible_temperature(int64_t temperature_mc);
-/* Adds one GPU's or source's reading to a sample of the same backend: hottest, sums, deepest queue. */
+/* Adds one GPU's or source's reading to a sample of the same backend: hottest, sums, mean by GPUs, deepest queue; as old
+ * as the older of the two.  A sum that does not fit stays at the largest number. */
 void load_sample_merge(struct load_sample *into, const struct load_sample *from);
 
 enum load_freshness {

@@ -62,13 +62,14 @@ struct terms {
     struct limit limits[LIMITS_MAX];
 };
 
-/* account->tier must be an index into policy->tiers. */
+/* account->tier must be an index into policy->tiers.  OPERATION_PASS has no limits: it makes no image. */
 void policy_terms(const struct policy *policy, const struct account *account, const struct job *job,
                   int64_t now_s, struct terms *out);
 /* The tier of that name, or -1. */
 int policy_tier(const struct policy *policy, struct text name);
 /* The unavailable message for an Accept-Language value (RFC 9110 12.5.4: quality values, "*", ranges such as ko-KR by
- * their primary subtag); the first message where nothing fits. */
+ * their primary subtag; of equals the one named first).  Where nothing fits, the first message, but rather one that the
+ * client did not exclude by q=0.  Malformed elements are passed over; only the first 64 are read. */
 const struct message *policy_message(const struct policy *policy, struct text accept_language);
 /* The word of a limit in RateLimit fields, messages and logs: LIMIT_DAY is "daily". */
 const char *limit_name(enum limit_kind kind);

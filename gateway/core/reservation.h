@@ -46,7 +46,7 @@ void reservation_hold(struct reservation *r, int64_t expires_us);
 void reservation_commit(struct reservation *r);
 /* used is clamped to 0..held.  Returns the units given back. */
 int64_t reservation_settle(struct reservation *r, int64_t used_units);
-/* The limit to tell the client about: the one that refused, else the one with the least left. */
+/* The limit to tell the client about: the one that refused, else the one with the least left; NULL without limits. */
 const struct reserved_limit *reservation_tightest(const struct reservation *r);
 /* Units left in a limit; never negative. */
 int64_t reserved_limit_left(const struct reserved_limit *l);

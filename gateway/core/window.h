@@ -4,14 +4,14 @@
  * A zone is a table of offsets from UTC, made by the configuration from the tz database; core never asks the C library.
  * A day runs from local midnight to the next local midnight: 23 or 25 hours where the clocks change.  Where midnight does
  * not exist (the clocks skip it), the day begins at the first instant of the new date; where it exists twice, at the
- * first. */
+ * first, and the little while of the old date that is lived again belongs to the new day. */
 #pragma once
 
 #include "base/base.h"
 
 struct zone_offset {
     int64_t from_s;   /* UTC; the first entry counts for all earlier times */
-    int32_t offset_s; /* local = UTC + offset */
+    int32_t offset_s; /* local = UTC + offset; less than a day either way */
 };
 
 struct zone {

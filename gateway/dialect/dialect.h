@@ -43,7 +43,7 @@ struct dialect {
     /* Which operation a head asks for, in this dialect: OPERATION_GENERATE, or OPERATION_NONE for every path that is not
      * this dialect's to count.  A counted path with another method than the counted one is OPERATION_NONE, too. */
     enum operation (*matches)(const struct http_head *head);
-    /* Reads the body.  ST_OK with *out; ST_INVALID with *why. */
+    /* Reads the body.  ST_OK with *out; ST_INVALID with *why; ST_NOMEM: the arena is full. */
     enum status (*classify)(const struct http_head *head, struct text body, struct arena *arena,
                             struct job *out, struct complaint *why);
     /* For a 2xx answer: begin with its head, feed its content, end (is_cut: it broke off). */

@@ -8,17 +8,18 @@
 #include "net/stream.h"
 
 struct fetch {
-    struct op *op;
+    struct op *op; /* of the owner; NULL: nothing is under way */
     struct loop *loop;
     struct stream stream;
     struct op connect;
     struct timer timer;
     struct http_parser parser;
-    struct http_head head;
-    int status; /* of the answer, once done with ST_OK */
-    char *buf;  /* owned: head, then body bytes */
+    struct http_head head; /* of the answer; its texts are valid as long as fetch_body() is */
+    int status;            /* of the answer, once done with ST_OK */
+    char *buf;             /* owned: head, then content without chunk framing */
     size_t buf_size, buf_len;
-    size_t body_at; /* where the body starts in buf */
+    size_t max_bytes;
+    size_t body_at; /* where the content starts in buf */
     size_t body_len;
     char *asked; /* owned: the request */
     size_t asked_len, asked_sent;
@@ -29,12 +30,14 @@ struct fetch_terms {
     struct text host;   /* for the Host field */
     struct text target; /* origin-form, with the query */
     int timeout_ms;     /* for all of it */
-    size_t max_bytes;   /* of head and body */
+    size_t max_bytes;   /* of head and content */
 };
 
 void fetch_init(struct fetch *fetch);
-/* ST_PENDING, or why it could not start.  Ends with ST_OK (any HTTP status), ST_TIMEOUT, ST_REFUSED, ST_UNAVAILABLE,
- * ST_LIMIT (answer over max_bytes) or ST_INVALID (not HTTP). */
+/* ST_PENDING, or why it could not start.  Ends with ST_OK (any HTTP status), ST_TIMEOUT, ST_REFUSED, ST_UNAVAILABLE
+ * (also: it broke off), ST_LIMIT (answer over max_bytes) or ST_INVALID (not HTTP, or terms that make no request).  May
+ * be started again, also from within done().  A stream that is open already (tests: one end of a pair) is used instead
+ * of connecting. */
 MUST_CHECK enum status fetch_start(struct fetch *fetch, struct loop *loop,
                                    const struct fetch_terms *terms, struct op *op);
 /* The content of the answer, valid until the next start or fini. */

@@ -16,42 +16,52 @@ enum http_method {
     METHOD_DELETE,
     METHOD_OPTIONS,
     METHOD_PATCH,
-    METHOD_OTHER, /* a token that is none of these; CONNECT and TRACE are refused by the parser (501) */
+    /* A method in llhttp's table that is none of these.  CONNECT, TRACE and unknown ones are refused by the parser
+     * (501). */
+    METHOD_OTHER,
 };
 
 struct http_field {
     struct text name;
-    struct text value;  /* trimmed */
+    struct text value;  /* trimmed; ptr is never NULL */
     bool is_hop_by_hop; /* of RFC 9110 7.6.1, or named by Connection: not passed on */
 };
 
 struct http_head {
     enum http_method method; /* request only */
     struct text method_text;
-    struct text target;     /* as sent; origin-form or absolute-form */
+    struct text target;     /* as sent; origin-form, absolute-form, or "*" */
     struct text path;       /* of the target, without the query; "/" when absolute-form has none */
     struct text query;      /* without '?'; TEXT_NONE when there is none */
     int status;             /* answer only: 100..599 */
     int minor_version;      /* of HTTP/1.x: 0 or 1 */
     int64_t content_length; /* -1: not given */
     bool is_chunked;
+    bool has_body; /* a request with content to come; an answer not 1xx, 204, 304 or to HEAD */
     bool
-        has_body; /* a request with content to come; an answer that is not 1xx, 204, 304 or to HEAD */
-    bool keeps_alive; /* by version and Connection (RFC 9112 9.3) */
-    bool expects_continue;
-    bool wants_upgrade;
-    size_t head_bytes; /* of the head on the wire, with its last CRLF CRLF */
+        keeps_alive; /* by version and Connection (RFC 9112 9.3); never where the end is the connection's end */
+    bool expects_continue; /* Expect: 100-continue with content to come, in HTTP/1.1 */
+    bool wants_upgrade; /* Upgrade, and named by Connection; the body is parsed as if it did not */
+    size_t head_bytes;  /* of the head on the wire, with its last CRLF CRLF */
     int fields_len;
     struct http_field fields[HEAD_FIELDS_MAX];
 };
 
+/* Names, tokens and options are compared without case.  The lengths differ nearly always: compared first, inline. */
+static inline bool http_name_equal(struct text a, struct text b)
+{
+    return a.len == b.len && text_equal_nocase(a, b);
+}
 /* The value of the first field of that name (ASCII case-insensitive); TEXT_NONE when there is none. */
 struct text head_field(const struct http_head *head, struct text name);
 /* How many fields have that name. */
 int head_field_count(const struct http_head *head, struct text name);
 /* Does a comma-separated list field (all lines of it) hold this token? */
 bool head_list_has(const struct http_head *head, struct text name, struct text token);
-/* Marks is_hop_by_hop on every field; called by the parser once the head is whole. */
+/* Marks is_hop_by_hop on every field; called by the parser once the head is whole.  Besides what RFC 9110 7.6.1 lists:
+ * the Proxy-* fields, since to its clients the gateway is the origin and such fields can only be meant for another
+ * proxy, whose secrets no backend should see.  Host and Content-Length stay even if Connection names them: the framing
+ * and the routing must not depend on that (7.6.1 forbids to name what is meant for all recipients). */
 void head_mark_hop_by_hop(struct http_head *head);
 /* The reason phrase of RFC 9110 and the registry; "Unknown" for others. */
 const char *http_reason(int status);

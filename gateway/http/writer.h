@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* writer.h - HTTP/1.1 heads and chunk framing, into a text_out (RFC 9112).  Names and values given here must hold no CR,
- * LF or NUL; http_write_field() drops such a field and asserts in debug builds that it came from the program itself. */
+/* writer.h - HTTP/1.1 heads and chunk framing, into a text_out (RFC 9112).  Nothing here formats by printf. */
 #pragma once
 
 #include "base/text.h"
 
 void http_write_status(struct text_out *out, int status); /* "HTTP/1.1 429 Too Many Requests\r\n" */
 void http_write_request(struct text_out *out, struct text method, struct text target);
+/* A field whose name or value holds CR, LF or NUL, or whose name is empty, is dropped whole: no text, wherever it comes
+ * from, can make a second field or end the head. */
 void http_write_field(struct text_out *out, struct text name, struct text value);
 void http_write_int_field(struct text_out *out, struct text name, int64_t value);
-void http_write_date(struct text_out *out,
-                     int64_t wall_us); /* Date: IMF-fixdate, cached a second */
+/* Date: IMF-fixdate, cached a second. */
+void http_write_date(struct text_out *out, int64_t wall_us);
 void http_write_end(struct text_out *out);
 
 /* "1f4\r\n" before a chunk of that many bytes (> 0); each chunk ends with HTTP_CHUNK_END. */

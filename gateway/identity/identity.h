@@ -2,7 +2,8 @@
 /* identity.h - which account asks.  Sources are tried in the order of the configuration; the first that applies decides.
  *   keyfile  the request carries a key (Authorization: Bearer, or x-api-key) that the file knows
  *   header   a trusted peer names the account
- *   bearer   the request carries a token: each distinct one is an account of its own
+ *   bearer   the request carries a token: each distinct one is an account of its own, "bearer:" and 16 hex digits of its
+ *            SHA-256 for people; its digest covers "bearer:" and all 64 digits, so it is not identity_digest() of that id
  *   address  the request carries no key: its network address is the account
  * Keys are compared by digest and appear nowhere. */
 #pragma once

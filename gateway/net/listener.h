@@ -7,10 +7,12 @@
 
 struct listener;
 
-/* A connection was accepted: fd is non-blocking, close-on-exec, and the callee's; TCP_NODELAY is set. */
+/* A connection was accepted: fd is non-blocking, close-on-exec, and the callee's; TCP_NODELAY is set.  May close the
+ * listener. */
 typedef void listener_accept_fn(void *owner, int fd, const struct address *from);
 
-/* ST_OK or ST_UNAVAILABLE (logged with the reason).  A Unix path is unlinked first and is not per worker.  Out of
+/* ST_OK or ST_UNAVAILABLE (logged with the reason).  An IPv6 address with all bits zero takes IPv4
+ * connections too.  A Unix socket of that path is unlinked first, is not per worker, and stays behind.  Out of
  * descriptors (EMFILE), accepting pauses for 100 ms and is logged once a minute. */
 MUST_CHECK enum status listener_open(struct loop *loop, const struct address *at,
                                      listener_accept_fn *accept, void *owner,

@@ -10,14 +10,14 @@
 
 struct event_base;
 
-/* A deadline, re-armed lazily: moving it later costs a store, no heap operation.  Granularity 8 ms, never early. */
+/* A deadline, re-armed lazily: moving it later costs a store.  Granularity 8 ms, never early. */
 struct timer {
     struct list link;
     int64_t deadline_us; /* 0: not set */
     void (*fire)(struct timer *timer);
 };
 
-/* Runs once, at the end of the turn in which it was asked for. */
+/* Runs once, at the end of the turn in which it was asked for, or in the next turn. */
 struct turn_hook {
     struct list link;
     void (*run)(struct turn_hook *hook);
@@ -33,21 +33,23 @@ struct loop;
 
 MUST_CHECK enum status loop_new(struct loop **out);
 void loop_free(struct loop **loop);
-/* Until loop_stop(); one turn with loop_run_once (waits at most max_wait_ms; 0 polls). */
+/* Until loop_stop(); one turn with loop_run_once (waits about max_wait_ms at most; 0 polls, negative is for ever). */
 void loop_run(struct loop *loop);
 void loop_run_once(struct loop *loop, int max_wait_ms);
+/* loop_run() returns at the end of this turn; before it, it returns at once. */
 void loop_stop(struct loop *loop);
 
-/* CLOCK_MONOTONIC, read once a turn. */
-int64_t loop_now_us(const struct loop *loop);
-/* CLOCK_REALTIME, derived from one reading a turn. */
-int64_t loop_wall_us(const struct loop *loop);
+/* CLOCK_MONOTONIC, read once a turn, after the wait. */
+int64_t loop_now_us(struct loop *loop);
+/* CLOCK_REALTIME, likewise. */
+int64_t loop_wall_us(struct loop *loop);
 struct event_base *loop_base(struct loop *loop);
 /* Counts turns; for values that are computed once a turn. */
 uint64_t loop_turn(const struct loop *loop);
 
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
-/* fire() is called once, in the turn when the deadline has passed; setting again moves the deadline. */
+/* deadline_us > 0.  fire() is called once, in a turn after the deadline has passed, never inside this call; setting again moves the
+ * deadline.  fire() may free its owner, and set and clear timers, its own too. */
 void timer_set(struct loop *loop, struct timer *timer, int64_t deadline_us);
 void timer_clear(struct timer *timer);
 static inline bool timer_is_set(const struct timer *timer)
@@ -56,8 +58,12 @@ static inline bool timer_is_set(const struct timer *timer)
 }
 
 void turn_hook_init(struct turn_hook *hook, void (*run)(struct turn_hook *hook));
-/* Harmless when already asked for in this turn.  A hook may ask for others; they run in the same turn. */
+/* Harmless when already asked for.  A hook may ask for others; they run in the same turn. */
 void loop_at_turn_end(struct loop *loop, struct turn_hook *hook);
+/* Runs it in the next turn, before that turn's hooks, and keeps that turn from waiting: for what is known already but
+ * must not be told inside the present call. */
+void loop_at_next_turn(struct loop *loop, struct turn_hook *hook);
 void turn_hook_cancel(struct turn_hook *hook);
 
+/* free() is called at the end of this turn, after the hooks; of the next one when called outside a turn. */
 void loop_retire(struct loop *loop, struct retired *retired, void (*free)(struct retired *retired));

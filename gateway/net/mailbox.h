@@ -14,6 +14,6 @@ struct mail {
 struct mailbox;
 
 MUST_CHECK enum status mailbox_new(struct loop *loop, struct mailbox **out);
-/* Undelivered mail is delivered first. */
+/* Undelivered mail is delivered first.  Nobody may post any more, and no mail may free the box it came by. */
 void mailbox_free(struct mailbox **box);
 void mailbox_post(struct mailbox *box, struct mail *mail);

@@ -21,24 +21,27 @@ struct stream_ops {
     void (*want)(struct stream *s, unsigned what);
     void (*shut_write)(struct stream *s);
     void (*close)(struct stream *s);
+    void (*reset)(struct stream *s); /* closes too */
 };
 
 struct stream {
     const struct stream_ops *ops; /* NULL: closed */
     struct loop *loop;
-    /* Set by the owner before the first stream_want(): what was wanted is now possible (errors count as both). */
+    /* Set by the owner before the first stream_want(), and left alone by stream_open() and stream_connect(): what was
+     * wanted is now possible (errors count as both).  May close the stream and free its owner. */
     void (*ready)(struct stream *s, unsigned what);
     unsigned wanted;                /* STREAM_READ | STREAM_WRITE */
     int fd;                         /* -1 for an in-memory stream */
     void *read_event, *write_event; /* owned by the implementation */
     struct stream *other;           /* in-memory pair */
-    struct op *connect_op;
+    struct op *connect_op;          /* while connecting, else NULL */
 };
 
 /* Takes the descriptor, which must be non-blocking and connected (or connecting, for stream_connect). */
 void stream_open(struct stream *s, struct loop *loop, int fd);
 /* ST_OK at once (Unix sockets), ST_PENDING, ST_UNAVAILABLE or ST_REFUSED.  TCP_NODELAY is set.  When op ends other than
- * ST_OK, the stream is closed already. */
+ * ST_OK, or is cancelled, the stream is closed already; closing the stream forgets the op.  While it is pending, nothing
+ * else may be done with the stream. */
 MUST_CHECK enum status stream_connect(struct stream *s, struct loop *loop, const struct address *to,
                                       struct op *op);
 
@@ -48,7 +51,8 @@ MUST_CHECK enum status stream_read(struct stream *s, void *buf, size_t size, siz
 /* ST_OK: *out_len bytes were taken, perhaps not all.  ST_PENDING: none now.  ST_UNAVAILABLE: broken. */
 MUST_CHECK enum status stream_write(struct stream *s, const struct iovec *iov, int iov_len,
                                     size_t *out_len);
-/* Sets the whole interest; 0 for none. */
+/* Sets the whole interest; 0 for none.  Where the kernel has no memory for it (logged), ready() is not called: as with a
+ * silent other side, the owner's deadline ends that. */
 void stream_want(struct stream *s, unsigned what);
 /* Sends FIN. */
 void stream_shut_write(struct stream *s);
@@ -61,6 +65,7 @@ static inline bool stream_is_open(const struct stream *s)
     return s->ops != NULL;
 }
 
-/* Two connected in-memory streams; each side holds at most capacity unread bytes (back-pressure in tests). */
+/* Two connected in-memory streams; each side holds at most capacity unread bytes (back-pressure in tests).  As with TCP,
+ * closing with unread bytes is a reset, and what was sent before a FIN or a reset can still be read. */
 MUST_CHECK enum status stream_pair(struct stream *a, struct stream *b, struct loop *loop,
                                    size_t capacity);

@@ -42,6 +42,8 @@ struct quota {
     int64_t lease_us;
     struct list live; /* every HELD or COMMITTED reservation of this worker */
     struct timer renewals;
+    bool has_clock;          /* the store's clock is known; else the wall clock stands in */
+    int64_t clock_offset_us; /* then: store time less loop_now_us() */
 };
 
 /* What the workers of one process share; made before them, freed after them. */
@@ -55,13 +57,21 @@ void quota_store_close(struct quota_store **store);
 /* Whether decisions can be had now: for /readyz.  Any thread. */
 bool quota_store_is_up(const struct quota_store *store);
 
-/* A worker's door to it.  close first ends what is pending: all commits and settles are on their way. */
+/* A worker's door to it. */
 MUST_CHECK enum status quota_open(struct quota_store *store, struct loop *loop,
                                   const struct config *config, struct quota **out);
 
+/* Store time in microseconds since 1970: what windows are chosen by. */
+int64_t quota_now_us(const struct quota *q);
+
+/* As the ops say.  Without limits, or for no units, nothing is held: ST_OK at once, and r stays NONE.  Commit and settle
+ * of one that is not held do nothing. */
 MUST_CHECK enum status quota_reserve(struct quota *q, struct reservation *r, struct op *op);
 #define QUOTA_SETTLE_LATER INT64_C(-1)
 MUST_CHECK enum status quota_commit(struct quota *q, struct reservation *r, int64_t used_units,
                                     struct op *op);
 void quota_settle(struct quota *q, struct reservation *r, int64_t used_units);
+/* Call it when the loop's run is over: it turns the loop itself until all commits and settles are on their way (or on
+ * disk), for a few seconds at most.  Ops still pending then are done, not forgotten.  What is still live is left to its
+ * lease. */
 void quota_close(struct quota **q);

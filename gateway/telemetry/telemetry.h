@@ -10,7 +10,10 @@ struct telemetry_source;
 
 struct telemetry_ops {
     const char *name;
+    size_t source_bytes; /* of the implementation's struct, which is cleared before start */
+    /* Must not report inside this call. */
     enum status (*start)(struct telemetry_source *source);
+    /* Ends what is under way; the struct itself is freed at the end of the turn. */
     void (*stop)(struct telemetry_source *source);
 };
 
@@ -20,10 +23,13 @@ struct telemetry_source {
     struct loop *loop;
     const struct telemetry_conf *conf; /* lent by the config that was current at start */
     int64_t timeout_ms;
-    /* A whole sample arrived; or none did (sample is NULL) and st says why. */
+    /* From the loop: a whole sample arrived; or none did (sample is NULL) and st says why: ST_TIMEOUT, ST_UNAVAILABLE,
+     * ST_REFUSED (no connection, or an answer other than 200), ST_LIMIT (too long), ST_INVALID (not what is read here),
+     * ST_NOMEM.  The source may be stopped from within. */
     void (*report)(struct telemetry_source *source, enum status st,
                    const struct load_sample *sample);
     void *owner;
+    struct retired retired;
 };
 
 /* Starts taking samples, the first at once, then every interval (spread by a little jitter). */

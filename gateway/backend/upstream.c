@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* upstream.c - one exchange with a backend.      Runs on: worker.
+ * At most one op is pending on an upstream, and `step` carries on what it waits for.  An upstream that waits for its
+ * answer holds no buffer.  Read interest is kept on between waits and dropped when bytes come that nobody waits for. */
+#include "backend/upstream.h"
+
+#include <stdlib.h>
+
+#include "backend/pool.h"
+
+/* --- waiting ----------------------------------------------------------------------------------------------------------- */
+
+static void wait_cancel(struct op *op)
+{
+    struct upstream *u = op->callee;
+
+    u->op = NULL;
+    u->step = NULL;
+}
+
+/* Tries the step now; where it is not done, has it carried on when the stream is ready. */
+static enum status run_step(struct upstream *u, enum status (*step)(struct upstream *u),
+                            unsigned what, struct op *op)
+{
+    enum status st = step(u);
+
+    if (st != ST_PENDING)
+        return st;
+    u->op = op;
+    u->step = step;
+    op->callee = u;
+    op->cancel = wait_cancel;
+    stream_want(&u->stream, what);
+    return ST_PENDING;
+}
+
+static void finish(struct upstream *u, enum status st)
+{
+    struct op *op = u->op;
+
+    u->op = NULL;
+    u->step = NULL;
+    op_done(op, st);
+}
+
+static void retire(struct upstream *u);
+
+static void on_ready(struct stream *stream, unsigned what)
+{
+    struct upstream *u = container_of(stream, struct upstream, stream);
+
+    UNUSED(what);
+    if (u->op) {
+        enum status st = u->step(u);
+
+        if (st != ST_PENDING)
+            finish(u, st);
+    } else if (!list_is_empty(&u->link)) {
+        retire(u); /* idle: the backend closed it, or spoke unasked */
+    } else {
+        stream_want(stream, 0);
+    }
+}
+
+static void on_idle_timer(struct timer *timer)
+{
+    retire(container_of(timer, struct upstream, idle_timer));
+}
+
+/* --- a life ------------------------------------------------------------------------------------------------------------ */
+
+static void free_retired(struct retired *retired)
+{
+    free(container_of(retired, struct upstream, retired));
+}
+
+static void retire(struct upstream *u)
+{
+    list_remove(&u->link);
+    timer_clear(&u->idle_timer);
+    op_cancel(&u->connected);
+    stream_close(&u->stream);
+    slab_give(u->pool->slabs, &u->slab);
+    loop_retire(u->pool->loop, &u->retired, free_retired);
+}
+
+static void connect_done(struct op *op, enum status st)
+{
+    finish(container_of(op, struct upstream, connected), st);
+}
+
+static void connect_cancel(struct op *op)
+{
+    struct upstream *u = op->callee;
+
+    op_cancel(&u->connected);
+    u->op = NULL;
+}
+
+enum status upstream_connect(struct pool *pool, struct backend *backend, struct op *op,
+                             struct upstream **out)
+{
+    struct upstream *u = calloc(1, sizeof(*u));
+    enum status st;
+
+    if (!u)
+        return ST_NOMEM;
+    u->pool = pool;
+    u->backend = backend;
+    list_init(&u->link);
+    timer_init(&u->idle_timer, on_idle_timer);
+    http_parser_init(&u->parser, HTTP_ANSWERS, &pool->limits);
+    u->connected.done = connect_done;
+    st = stream_connect(&u->stream, pool->loop, &backend->address, &u->connected);
+    if (st != ST_OK && st != ST_PENDING) {
+        free(u);
+        return st;
+    }
+    u->stream.ready = on_ready;
+    if (st == ST_PENDING) {
+        u->op = op;
+        op->callee = u;
+        op->cancel = connect_cancel;
+    }
+    *out = u;
+    return st;
+}
+
+void upstream_give(struct upstream **where)
+{
+    struct upstream *u = *where;
+
+    *where = NULL;
+    if (!u)
+        return;
+    ASSERT(!u->op);
+    if (stream_is_open(&u->stream) && u->keeps_alive && u->is_sent_whole &&
+        u->parser.is_complete && !u->rest.len) {
+        slab_give(u->pool->slabs, &u->slab);
+        pool_keep(u->pool, u);
+        return;
+    }
+    retire(u);
+}
+
+/* --- sending ----------------------------------------------------------------------------------------------------------- */
+
+static void advance_iov(struct iovec *iov, size_t len)
+{
+    for (int i = 0; i < 2; i++) {
+        size_t part = MIN(len, iov[i].iov_len);
+
+        iov[i].iov_base = (char *)iov[i].iov_base + part;
+        iov[i].iov_len -= part;
+        len -= part;
+    }
+}
+
+/* A backend that answers before it has read all may not read the rest: what it says is what counts. */
+static enum status send_step(struct upstream *u)
+{
+    while (u->unsent[0].iov_len + u->unsent[1].iov_len > 0) {
+        size_t len = 0;
+        enum status st = stream_write(&u->stream, u->unsent, 2, &len);
+
+        if (st == ST_PENDING)
+            return ST_PENDING;
+        if (st != ST_OK)
+            return u->has_sent ? ST_OK : ST_UNAVAILABLE; /* an answer may lie there; if not, reading tells */
+        u->has_sent = true;
+        advance_iov(u->unsent, len);
+    }
+    u->is_sent_whole = true;
+    return ST_OK;
+}
+
+enum status upstream_send(struct upstream *u, struct text head, struct text body, struct op *op)
+{
+    u->unsent[0] = (struct iovec){(void *)(uintptr_t)head.ptr, head.len};
+    u->unsent[1] = (struct iovec){(void *)(uintptr_t)body.ptr, body.len};
+    u->has_sent = false;
+    u->is_sent_whole = false;
+    return run_step(u, send_step, STREAM_READ | STREAM_WRITE, op);
+}
+
+/* --- the answer -------------------------------------------------------------------------------------------------------- */
+
+/* Looks for a head in the last `len` bytes of the slab. */
+static enum status parse_head(struct upstream *u, size_t len)
+{
+    struct slab *slab = u->slab;
+
+    for (;;) {
+        size_t consumed = 0;
+        enum status st =
+            http_parser_head(&u->parser, slab->bytes + slab->len - len, len, &consumed);
+
+        if (st != ST_OK)
+            return st;
+        slab->at = slab->len - len + consumed;
+        if (slab->head.status >= 200)
+            return ST_OK;
+        if (slab->head.status == 101)
+            return ST_INVALID; /* no upgrade was asked for */
+        slab_compact(slab);
+        http_parser_next(&u->parser, &slab->head);
+        len = slab->len;
+        if (len == 0)
+            return ST_PENDING;
+    }
+}
+
+static enum status head_step(struct upstream *u)
+{
+    for (;;) {
+        size_t len = 0;
+        enum status st;
+
+        if (!u->slab) {
+            bool answers_head = u->parser.answers_head;
+
+            u->slab = slab_take(u->pool->slabs);
+            if (!u->slab)
+                return ST_NOMEM;
+            http_parser_next(&u->parser, &u->slab->head);
+            u->parser.answers_head = answers_head;
+        }
+        if (u->slab->len == u->pool->slabs->bytes)
+            return ST_INVALID;
+        st = stream_read(&u->stream, u->slab->bytes + u->slab->len,
+                         u->pool->slabs->bytes - u->slab->len, &len);
+        if (st == ST_PENDING && u->slab->len == 0)
+            slab_give(u->pool->slabs, &u->slab);
+        if (st == ST_PENDING)
+            return ST_PENDING;
+        if (st != ST_OK)
+            return ST_UNAVAILABLE;
+        u->slab->len += len;
+        st = parse_head(u, len);
+        if (st != ST_PENDING)
+            return st;
+    }
+}
+
+static enum status head_done_step(struct upstream *u)
+{
+    enum status st = head_step(u);
+
+    if (st != ST_OK)
+        return st;
+    u->keeps_alive = u->slab->head.keeps_alive;
+    u->rest = (struct text){u->slab->bytes + u->slab->at, u->slab->len - u->slab->at};
+    return ST_OK;
+}
+
+enum status upstream_await_head(struct upstream *u, bool answers_head, struct op *op)
+{
+    u->rest = TEXT_NONE;
+    u->keeps_alive = false;
+    u->parser.is_complete = false;
+    u->parser.answers_head = answers_head;
+    return run_step(u, head_done_step, STREAM_READ, op);
+}
+
+/* Hands out content from the bytes at hand.  ST_PENDING: there is none among them. */
+static enum status take_piece(struct upstream *u)
+{
+    while (u->rest.len > 0 && !u->parser.is_complete) {
+        size_t consumed = 0;
+        enum status st =
+            http_parser_body(&u->parser, u->rest.ptr, u->rest.len, &consumed, &u->piece);
+
+        if (st != ST_OK)
+            return ST_INVALID;
+        u->rest.ptr += consumed;
+        u->rest.len -= consumed;
+        if (u->piece.len > 0)
+            return ST_OK;
+    }
+    return u->parser.is_complete ? ST_CLOSED : ST_PENDING;
+}
+
+static enum status read_step(struct upstream *u)
+{
+    for (;;) {
+        size_t len = 0;
+        enum status st = take_piece(u);
+
+        if (st == ST_OK)
+            *u->piece_out = u->piece;
+        if (st != ST_PENDING)
+            return st;
+        slab_give(u->pool->slabs, &u->slab);
+        st = stream_read(&u->stream, u->buf, u->buf_size, &len);
+        if (st == ST_PENDING)
+            return ST_PENDING;
+        if (st == ST_CLOSED && http_parser_end(&u->parser) == ST_OK) {
+            u->keeps_alive = false;
+            u->parser.is_complete = true;
+            return ST_CLOSED;
+        }
+        if (st != ST_OK)
+            return ST_UNAVAILABLE;
+        u->rest = (struct text){u->buf, len};
+    }
+}
+
+enum status upstream_read(struct upstream *u, char *buf, size_t size, struct text *out,
+                          struct op *op)
+{
+    u->buf = buf;
+    u->buf_size = size;
+    u->piece_out = out;
+    return run_step(u, read_step, STREAM_READ, op);
+}

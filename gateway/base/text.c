@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text.c - slices of bytes, and a bounded buffer to print into. */
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The longest decimal of an int64_t: a sign and 19 digits. */
+#define INT_DIGITS_MAX 20
+
+static const char hex_digits[] = "0123456789abcdef";
+
+struct text text_of(const char *cstr)
+{
+    return cstr ? (struct text){cstr, strlen(cstr)} : TEXT_NONE;
+}
+
+bool text_equal(struct text a, struct text b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static unsigned char lower(char c)
+{
+    unsigned char byte = (unsigned char)c;
+
+    return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+}
+
+bool text_equal_nocase(struct text a, struct text b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) {
+        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+bool text_starts_with(struct text t, struct text prefix)
+{
+    return t.len >= prefix.len && text_equal((struct text){t.ptr, prefix.len}, prefix);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct text text_trim(struct text t)
+{
+    while (t.len > 0 && is_blank(t.ptr[0])) {
+        t.ptr++;
+        t.len--;
+    }
+    while (t.len > 0 && is_blank(t.ptr[t.len - 1]))
+        t.len--;
+    return t;
+}
+
+bool text_next(struct text *rest, char separator, struct text *out)
+{
+    if (rest->len == 0)
+        return false;
+    const char *cut = memchr(rest->ptr, separator, rest->len);
+
+    if (!cut) {
+        *out = text_trim(*rest);
+        *rest = TEXT_NONE;
+        return true;
+    }
+    size_t len = (size_t)(cut - rest->ptr);
+
+    *out = text_trim((struct text){rest->ptr, len});
+    *rest = (struct text){cut + 1, rest->len - len - 1};
+    return true;
+}
+
+enum status text_to_u64(struct text t, uint64_t *out)
+{
+    uint64_t value = 0;
+
+    if (t.len == 0)
+        return ST_INVALID;
+    for (size_t i = 0; i < t.len; i++) {
+        unsigned digit = (unsigned char)t.ptr[i] - (unsigned)'0';
+
+        if (digit > 9 || value > (UINT64_MAX - digit) / 10)
+            return ST_INVALID;
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return ST_OK;
+}
+
+static bool is_continuation(unsigned char byte)
+{
+    return (byte & 0xc0) == 0x80;
+}
+
+/* The second byte's range rules out overlong forms, surrogates and code points past U+10FFFF (RFC 3629, section 4). */
+static bool second_byte_fits(unsigned char first, unsigned char second)
+{
+    unsigned char least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    unsigned char most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+
+    return second >= least && second <= most;
+}
+
+size_t text_utf8_len(struct text t)
+{
+    const unsigned char *byte = (const unsigned char *)t.ptr;
+
+    if (t.len == 0)
+        return 0;
+    if (byte[0] < 0x80)
+        return 1;
+    if (byte[0] < 0xc2 || byte[0] > 0xf4)
+        return 0;
+    size_t len = byte[0] < 0xe0 ? 2 : byte[0] < 0xf0 ? 3 : 4;
+
+    if (t.len < len || !second_byte_fits(byte[0], byte[1]))
+        return 0;
+    for (size_t i = 2; i < len; i++) {
+        if (!is_continuation(byte[i]))
+            return 0;
+    }
+    return len;
+}
+
+void text_out_init(struct text_out *out, char *buf, size_t size)
+{
+    *out = (struct text_out){.buf = buf, .size = size};
+    if (size > 0)
+        buf[0] = '\0';
+}
+
+/* Bytes that still fit, the NUL not counted. */
+static size_t room(const struct text_out *out)
+{
+    return out->size > 0 && !out->is_full ? out->size - 1 - out->len : 0;
+}
+
+void text_out_add(struct text_out *out, struct text t)
+{
+    size_t len = MIN(t.len, room(out));
+
+    if (len > 0) {
+        memcpy(out->buf + out->len, t.ptr, len);
+        out->len += len;
+        out->buf[out->len] = '\0';
+    }
+    if (len < t.len)
+        out->is_full = true;
+}
+
+void text_out_char(struct text_out *out, char c)
+{
+    text_out_add(out, (struct text){&c, 1});
+}
+
+void text_out_int(struct text_out *out, int64_t value)
+{
+    char digits[INT_DIGITS_MAX];
+    char *first = digits + sizeof(digits);
+    /* Negated as unsigned: INT64_MIN has no positive counterpart. */
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+    do {
+        *--first = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0)
+        *--first = '-';
+    text_out_add(out, (struct text){first, (size_t)(digits + sizeof(digits) - first)});
+}
+
+void text_out_printf(struct text_out *out, const char *format, ...)
+{
+    size_t left = room(out);
+    va_list args;
+
+    va_start(args, format);
+    int len =
+        vsnprintf(left > 0 ? out->buf + out->len : NULL, left > 0 ? left + 1 : 0, format, args);
+
+    va_end(args);
+    ASSERT(len >= 0);
+    if ((size_t)len > left)
+        out->is_full = true;
+    out->len += MIN((size_t)len, left);
+}
+
+void text_out_hex(struct text_out *out, const void *bytes, size_t len)
+{
+    const unsigned char *byte = bytes;
+
+    for (size_t i = 0; i < len; i++) {
+        text_out_char(out, hex_digits[byte[i] >> 4]);
+        text_out_char(out, hex_digits[byte[i] & 15]);
+    }
+}
+
+struct text text_out_text(const struct text_out *out)
+{
+    return (struct text){out->buf, out->len};
+}
+
+/* 0..15, or 16 for anything else. */
+static unsigned hex_value(char c)
+{
+    unsigned char digit = lower(c);
+
+    if (digit >= '0' && digit <= '9')
+        return digit - (unsigned)'0';
+    return digit >= 'a' && digit <= 'f' ? digit - (unsigned)'a' + 10 : 16;
+}
+
+enum status text_unhex(struct text hex, void *out_bytes, size_t len)
+{
+    unsigned char *byte = out_bytes;
+
+    if (hex.len % 2 != 0 || hex.len / 2 != len)
+        return ST_INVALID;
+    for (size_t i = 0; i < hex.len; i++) {
+        if (hex_value(hex.ptr[i]) > 15)
+            return ST_INVALID;
+    }
+    for (size_t i = 0; i < len; i++)
+        byte[i] = (unsigned char)(hex_value(hex.ptr[2 * i]) << 4 | hex_value(hex.ptr[2 * i + 1]));
+    return ST_OK;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* identity.c - identity sources.      Runs on: control thread.
+ * An item of the list is a mapping with one key, the kind of the source; each kind has a table of its own. */
+#include "config/identity.h"
+
+#include "config/accounts.h"
+#include "config/value.h"
+
+#define TIER_EXPECTED "the name of a tier of the policy"
+
+/* What the tables read into. */
+struct source {
+    struct identity_source made;
+    const struct policy *policy;
+};
+
+static enum status read_tier(struct reader *r, const struct key *key, const struct node *node,
+                             void *object)
+{
+    struct source *source = object;
+
+    UNUSED(r);
+    UNUSED(key);
+    source->made.tier = policy_tier(source->policy, node->text);
+    return source->made.tier < 0 ? ST_INVALID : ST_OK;
+}
+
+static enum status read_prefix(struct reader *r, const struct node *node,
+                               struct address_prefix *out)
+{
+    if (node->kind == NODE_SCALAR && address_prefix_parse(node->text, out) == ST_OK)
+        return ST_OK;
+    return key_wrong(r, node, "network", "a network such as 10.0.0.0/8 or 2001:db8::/32", false);
+}
+
+enum status prefixes_read(struct reader *r, const struct node *list,
+                          struct address_prefix prefixes[TRUST_MAX], int *out_len)
+{
+    int len = 0;
+
+    if (list->len > TRUST_MAX)
+        return reader_fail(r, list, "%d networks, expected at most %d", list->len, TRUST_MAX);
+    for (const struct node *item = list->first; item; item = item->next) {
+        enum status st = read_prefix(r, item, &prefixes[len++]);
+        if (st)
+            return st;
+    }
+    *out_len = len;
+    return ST_OK;
+}
+
+/* --- keyfile --- */
+
+static enum status read_keyfile(struct reader *r, const struct key *key, const struct node *node,
+                                void *object)
+{
+    struct source *source = object;
+
+    UNUSED(key);
+    if (node->text.len == 0)
+        return ST_INVALID;
+    source->made.kind = IDENTITY_KEYFILE;
+    return accounts_read(r, node, source->policy, &source->made);
+}
+
+/* --- header --- */
+
+static enum status read_trust(struct reader *r, const struct key *key, const struct node *list,
+                              void *object)
+{
+    struct source *source = object;
+
+    UNUSED(key);
+    if (list->len == 0)
+        return reader_fail(r, list, "an empty list for 'trust', expected at least one network");
+    return prefixes_read(r, list, source->made.trust, &source->made.trust_len);
+}
+
+static const struct key header_keys[] = {
+    {"account", NODE_SCALAR, KEY_REQUIRED, key_token, offsetof(struct source, made.account_header),
+     0, 0, "the name of a header field"},
+    {"tier", NODE_SCALAR, 0, key_token, offsetof(struct source, made.tier_header), 0, 0,
+     "the name of a header field"},
+    {"default_tier", NODE_SCALAR, 0, read_tier, 0, 0, 0, TIER_EXPECTED},
+    {"trust", NODE_LIST, KEY_REQUIRED, read_trust, 0, 0, 0,
+     "a list of networks whose header is believed, such as [127.0.0.0/8]"},
+};
+
+static enum status read_header(struct reader *r, const struct key *key, const struct node *node,
+                               void *object)
+{
+    struct source *source = object;
+
+    UNUSED(key);
+    source->made.kind = IDENTITY_HEADER;
+    enum status st = keys_read(r, node, header_keys, ARRAY_LEN(header_keys), object);
+    if (st)
+        return st;
+    const char *tier_header = source->made.tier_header;
+    if (!tier_header && source->made.tier < 0)
+        return reader_fail(r, node, "no tier, expected 'tier' (a header) or 'default_tier'");
+    if (tier_header &&
+        text_equal_nocase(text_of(tier_header), text_of(source->made.account_header)))
+        return reader_fail(r, node, "one header for account and tier, expected two");
+    return ST_OK;
+}
+
+/* --- bearer --- */
+
+static enum status read_accept(struct reader *r, const struct key *key, const struct node *node,
+                               void *object)
+{
+    UNUSED(r);
+    UNUSED(key);
+    UNUSED(object);
+    return text_equal(node->text, TEXT("any")) ? ST_OK : ST_INVALID;
+}
+
+static const struct key bearer_keys[] = {
+    {"accept", NODE_SCALAR, KEY_REQUIRED, read_accept, 0, 0, 0, "any"},
+    {"tier", NODE_SCALAR, KEY_REQUIRED, read_tier, 0, 0, 0, TIER_EXPECTED},
+};
+
+static enum status read_bearer(struct reader *r, const struct key *key, const struct node *node,
+                               void *object)
+{
+    struct source *source = object;
+
+    UNUSED(key);
+    source->made.kind = IDENTITY_BEARER;
+    return keys_read(r, node, bearer_keys, ARRAY_LEN(bearer_keys), object);
+}
+
+/* --- address --- */
+
+static const struct key address_keys[] = {
+    {"tier", NODE_SCALAR, KEY_REQUIRED, read_tier, 0, 0, 0, TIER_EXPECTED},
+    {"prefix_v4", NODE_SCALAR, 0, key_int, offsetof(struct source, made.prefix_v4), 1, 32,
+     "a number of bits, 1 to 32"},
+    {"prefix_v6", NODE_SCALAR, 0, key_int, offsetof(struct source, made.prefix_v6), 1, 128,
+     "a number of bits, 1 to 128"},
+};
+
+static enum status read_address(struct reader *r, const struct key *key, const struct node *node,
+                                void *object)
+{
+    struct source *source = object;
+
+    UNUSED(key);
+    source->made.kind = IDENTITY_ADDRESS;
+    source->made.prefix_v4 = 32;
+    source->made.prefix_v6 = 64;
+    return keys_read(r, node, address_keys, ARRAY_LEN(address_keys), object);
+}
+
+/* --- the list --- */
+
+static const struct key kinds[] = {
+    {"keyfile", NODE_SCALAR, 0, read_keyfile, 0, 0, 0, "the name of a file of keys"},
+    {"header", NODE_MAPPING, 0, read_header, 0, 0, 0, "{account, tier, trust}"},
+    {"bearer", NODE_MAPPING, 0, read_bearer, 0, 0, 0, "{accept: any, tier}"},
+    {"address", NODE_MAPPING, 0, read_address, 0, 0, 0, "{tier, prefix_v4, prefix_v6}"},
+};
+
+static enum status read_source(struct reader *r, const struct node *item,
+                               const struct policy *policy, struct identity_source *out)
+{
+    struct source source = {.made = {.tier = -1}, .policy = policy};
+    enum status st = keys_read(r, item, kinds, ARRAY_LEN(kinds), &source);
+
+    if (st)
+        return st;
+    if (item->len != 1)
+        return reader_fail(r, item, "%d kinds in one source, expected one a list item", item->len);
+    *out = source.made;
+    return ST_OK;
+}
+
+enum status identity_read(struct reader *r, const struct key *key, const struct node *list,
+                          void *object)
+{
+    struct config *config = object;
+
+    UNUSED(key);
+    if (list->len < 1 || list->len > IDENTITY_SOURCES_MAX)
+        return reader_fail(r, list, "%d identity sources, expected 1 to %d", list->len,
+                           IDENTITY_SOURCES_MAX);
+    for (const struct node *item = list->first; item; item = item->next) {
+        enum status st =
+            read_source(r, item, &config->policy, &config->identity[config->identity_len]);
+        if (st)
+            return st;
+        config->identity_len++;
+    }
+    return ST_OK;
+}

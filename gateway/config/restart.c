@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* restart.c - what a reload cannot change: lives of sockets, stores and backends are the process's.
+ * Runs on: control thread. */
+#include <string.h>
+
+#include "config/config.h"
+#include "config/listen.h"
+#include "config/option.h"
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_listen(const struct config *from, const struct config *to)
+{
+    if (from->listen_len != to->listen_len)
+        return false;
+    for (int i = 0; i < from->listen_len; i++)
+        if (!listen_is_same(&from->listen[i], &to->listen[i]))
+            return false;
+    return true;
+}
+
+static bool same_admin(const struct config *from, const struct config *to)
+{
+    if (from->has_admin != to->has_admin)
+        return false;
+    return !from->has_admin || listen_is_same(&from->admin, &to->admin);
+}
+
+static bool same_store(const struct config *from, const struct config *to)
+{
+    const struct store_url *a = &from->store;
+    const struct store_url *b = &to->store;
+
+    return a->kind == b->kind && same_text(a->path, b->path) && same_text(a->host, b->host) &&
+           a->port == b->port && same_text(a->user, b->user) &&
+           same_text(a->password, b->password) && a->db == b->db;
+}
+
+static bool same_url(const struct http_url *a, const struct http_url *b)
+{
+    return same_text(a->host_port, b->host_port) && same_text(a->path, b->path);
+}
+
+static bool same_telemetry(const struct backend_conf *a, const struct backend_conf *b)
+{
+    if (a->telemetry_len != b->telemetry_len)
+        return false;
+    for (int i = 0; i < a->telemetry_len; i++) {
+        const struct telemetry_conf *left = &a->telemetry[i];
+        const struct telemetry_conf *right = &b->telemetry[i];
+        if (left->kind != right->kind || !same_url(&left->url, &right->url) ||
+            left->interval_ms != right->interval_ms)
+            return false;
+    }
+    return true;
+}
+
+static bool same_backends(const struct config *from, const struct config *to)
+{
+    if (from->backends_len != to->backends_len)
+        return false;
+    for (int i = 0; i < from->backends_len; i++) {
+        const struct backend_conf *a = &from->backends[i];
+        const struct backend_conf *b = &to->backends[i];
+        if (!same_text(a->name, b->name) || !same_url(&a->url, &b->url) ||
+            !same_text(a->dialect, b->dialect) || a->max_in_flight != b->max_in_flight ||
+            !same_text(a->probe_path, b->probe_path) || !same_telemetry(a, b))
+            return false;
+    }
+    return true;
+}
+
+void config_restart_changes(const struct config *from, const struct config *to,
+                            struct text_out *out)
+{
+    static const struct part {
+        const char *path;
+        bool (*is_same)(const struct config *from, const struct config *to);
+    } parts[] = {
+        {"listen", same_listen},
+        {"admin", same_admin},
+        {"quota_store", same_store},
+        {"backends", same_backends},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (!parts[i].is_same(from, to))
+            text_out_printf(out, "%s%s", out->len > 0 ? ", " : "", parts[i].path);
+    option_restart_changes(from, to, out);
+}

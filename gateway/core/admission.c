@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* admission.c - the heart.  Asks its questions in the order of admission.h; the first "no" is the verdict.
+ *
+ * No backend is chosen here, and no slot taken: between this verdict and the dispatch the world may change, and the
+ * dispatch looks again. */
+
+#include "core/admission.h"
+
+#define RETRY_AFTER_MAX_S UINT32_C(60)
+
+/* The backends, seen by one request. */
+struct survey {
+    bool is_any_up;
+    bool is_any_open;                   /* up, and open to the tier */
+    bool is_any_free;                   /* open, with a free slot */
+    const struct backend_load *nearest; /* of those up but closed: the one likely to open first */
+    enum reason nearest_reason;
+};
+
+static bool closes_by(const struct ladder *ladder, const struct backend_load *b, int tier,
+                      enum load_signal signal)
+{
+    for (int i = 0; i < ladder->len; i++) {
+        const struct ladder_step *step = &ladder->steps[i];
+
+        if (step->signal == signal && (b->active_steps >> i & 1) && (step->tiers >> tier & 1))
+            return true;
+    }
+    return false;
+}
+
+/* Why a closed backend is closed. */
+static enum reason closed_reason(const struct ladder *ladder, const struct backend_load *b,
+                                 int tier)
+{
+    if (!closes_by(ladder, b, tier, SIGNAL_GPU_TEMPERATURE))
+        return REASON_QUEUE_DEPTH;
+    return b->is_stale ? REASON_TELEMETRY_STALE : REASON_GPU_TEMPERATURE;
+}
+
+/* Is a nearer to opening than b?  One that cannot be read is the farthest; else the cooler, then the less loaded. */
+static bool is_nearer(const struct backend_load *a, const struct backend_load *b)
+{
+    if (a->is_stale != b->is_stale)
+        return b->is_stale;
+
+    bool has_a = a->temperature_mc != LOAD_MISSING;
+    bool has_b = b->temperature_mc != LOAD_MISSING;
+    if (has_a != has_b)
+        return has_a;
+    if (a->temperature_mc != b->temperature_mc)
+        return a->temperature_mc < b->temperature_mc;
+    return (int64_t)a->in_flight * b->max_in_flight < (int64_t)b->in_flight * a->max_in_flight;
+}
+
+static void survey_closed(struct survey *survey, const struct backend_load *b, enum reason reason)
+{
+    if (survey->nearest && !is_nearer(b, survey->nearest))
+        return;
+    survey->nearest = b;
+    survey->nearest_reason = reason;
+}
+
+/* ladder: NULL when none is judged. */
+static struct survey survey_backends(const struct load_view *view, const struct ladder *ladder,
+                                     int tier)
+{
+    struct survey survey = {.is_any_up = false};
+
+    for (int i = 0; i < view->len; i++) {
+        const struct backend_load *b = &view->backends[i];
+
+        if (!b->is_up || !b->serves)
+            continue;
+        survey.is_any_up = true;
+        if (ladder && governor_closes(ladder, b->active_steps, tier)) {
+            survey_closed(&survey, b, closed_reason(ladder, b, tier));
+            continue;
+        }
+        survey.is_any_open = true;
+        if (b->in_flight < b->max_in_flight)
+            survey.is_any_free = true;
+    }
+    return survey;
+}
+
+static struct verdict shed(enum reason reason, uint32_t jitter)
+{
+    return (struct verdict){VERDICT_SHED, reason, admission_retry_after_s(reason, jitter)};
+}
+
+struct verdict admission_decide(const struct terms *terms, const struct job *job,
+                                const struct load_view *view, const struct ladder *ladder,
+                                uint32_t jitter)
+{
+    bool is_counted = job->operation != OPERATION_PASS;
+
+    if (is_counted && job->images > terms->max_images_per_request)
+        return (struct verdict){VERDICT_DENY, REASON_TOO_MANY_IMAGES, 0};
+    if (view->is_draining)
+        return shed(REASON_DRAINING, jitter);
+
+    struct survey survey = survey_backends(view, is_counted ? ladder : NULL, terms->tier);
+
+    if (!survey.is_any_up)
+        return shed(REASON_NO_BACKEND, jitter);
+    if (!survey.is_any_open)
+        return shed(survey.nearest_reason, jitter);
+    if (survey.is_any_free)
+        return (struct verdict){VERDICT_ADMIT, REASON_NONE, 0};
+    if (terms->max_wait_ms <= 0)
+        return shed(REASON_BUSY, jitter);
+    if (view->waiting >= view->max_waiting)
+        return shed(REASON_QUEUE_FULL, jitter);
+    return (struct verdict){VERDICT_QUEUE, REASON_NONE, 0};
+}
+
+const char *admission_verdict_name(enum verdict_kind kind)
+{
+    static const char *const names[] = {
+#define X(name, word) [VERDICT_##name] = (word),
+        VERDICT_TABLE(X)
+#undef X
+    };
+
+    ASSERT((size_t)kind < ARRAY_LEN(names));
+    return names[kind];
+}
+
+const char *admission_reason_name(enum reason reason)
+{
+    static const char *const names[] = {
+#define X(name, word, retry_s) [REASON_##name] = (word),
+        REASON_TABLE(X)
+#undef X
+    };
+
+    ASSERT((size_t)reason < ARRAY_LEN(names));
+    return names[reason];
+}
+
+int admission_retry_after_s(enum reason reason, uint32_t jitter)
+{
+    static const uint32_t base_s[] = {
+#define X(name, word, retry_s) [REASON_##name] = (retry_s),
+        REASON_TABLE(X)
+#undef X
+    };
+
+    ASSERT((size_t)reason < ARRAY_LEN(base_s));
+    return (int)MIN(base_s[reason] + jitter % (base_s[reason] + 1), RETRY_AFTER_MAX_S);
+}

@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client.c - one accepted connection.      Runs on: worker.
+ * At most one op is pending, and `step` carries it on.  What the socket tells while nothing is waited for is only noted:
+ * bytes sent ahead go to the slab once, then read interest is dropped until the answer is out. */
+#include "gate/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gate/gate.h"
+#include "gate/request.h"
+
+#define LINGER_US INT64_C(2000000)
+#define LINGER_BYTES_MAX ((size_t)4 << 20)
+
+/* --- the end of a connection -------------------------------------------------------------------------------------------- */
+
+static void free_retired(struct retired *retired)
+{
+    free(container_of(retired, struct client, retired));
+}
+
+static void client_close(struct client *c)
+{
+    struct gate *gate = c->gate;
+
+    ASSERT(!c->req);
+    if (c->must_reset)
+        stream_reset(&c->stream);
+    else
+        stream_close(&c->stream);
+    timer_clear(&c->timer);
+    list_remove(&c->link);
+    slab_give(&gate->slabs, &c->slab);
+    free(c->backlog);
+    c->backlog = NULL;
+    atomic_fetch_sub(&gate->shared->connections, 1);
+    gate->clients_len--;
+    loop_retire(gate->loop, &c->retired, free_retired);
+}
+
+/* The other side may still be sending what nobody will read.  Closing at once would make its kernel drop the answer that
+ * it has not read yet (RFC 9112 9.6), so its bytes are read away for a while. */
+static void linger(struct client *c)
+{
+    c->is_lingering = true;
+    c->linger_bytes = 0;
+    slab_give(&c->gate->slabs, &c->slab);
+    stream_shut_write(&c->stream);
+    stream_want(&c->stream, STREAM_READ);
+    timer_set(c->gate->loop, &c->timer, loop_now_us(c->gate->loop) + LINGER_US);
+}
+
+static void linger_read(struct client *c)
+{
+    struct gate *gate = c->gate;
+    size_t len = 0;
+    enum status st = stream_read(&c->stream, gate->buffer, gate->buffer_size, &len);
+
+    c->linger_bytes += len;
+    if (st == ST_PENDING || (st == ST_OK && c->linger_bytes < LINGER_BYTES_MAX))
+        return;
+    client_close(c);
+}
+
+/* Nothing more can be said to it. */
+static void mark_gone(struct client *c)
+{
+    c->is_gone = true;
+    c->must_close = true;
+    c->backlog_len = 0;
+    stream_close(&c->stream);
+    timer_clear(&c->timer);
+}
+
+/* As an event, not inside a call of the request, which would find out by itself. */
+static void client_lost(struct client *c)
+{
+    struct op *op = c->op;
+
+    mark_gone(c);
+    c->op = NULL;
+    c->step = NULL;
+    if (!c->req)
+        client_close(c);
+    else if (op)
+        op_done(op, ST_CLOSED);
+    else
+        request_client_gone(c->req);
+}
+
+/* --- waiting ------------------------------------------------------------------------------------------------------------ */
+
+static void wait_cancel(struct op *op)
+{
+    struct client *c = op->callee;
+
+    c->op = NULL;
+    c->step = NULL;
+}
+
+static enum status wait_with(struct client *c, enum status (*step)(struct client *c),
+                             struct op *op)
+{
+    c->op = op;
+    c->step = step;
+    op->callee = c;
+    op->cancel = wait_cancel;
+    return ST_PENDING;
+}
+
+static void run_step(struct client *c)
+{
+    enum status st = c->step(c);
+    struct op *op = c->op;
+
+    if (st == ST_PENDING)
+        return;
+    c->op = NULL;
+    c->step = NULL;
+    op_done(op, st);
+}
+
+/* --- reading ------------------------------------------------------------------------------------------------------------ */
+
+/* Reads behind what the slab holds.  ST_LIMIT: it is full. */
+static enum status read_more(struct client *c, size_t *out_len)
+{
+    struct gate *gate = c->gate;
+    enum status st;
+
+    if (!c->slab) {
+        c->slab = slab_take(&gate->slabs);
+        c->head_len = 0;
+    }
+    if (!c->slab)
+        return ST_NOMEM;
+    if (c->slab->len == gate->slabs.bytes)
+        return ST_LIMIT;
+    st = stream_read(&c->stream, c->slab->bytes + c->slab->len, gate->slabs.bytes - c->slab->len,
+                     out_len);
+    if (st == ST_OK)
+        c->slab->len += *out_len;
+    else if (c->slab->len == 0)
+        slab_give(&gate->slabs, &c->slab);
+    return st == ST_UNAVAILABLE ? ST_CLOSED : st;
+}
+
+/* Parses the slab's bytes from `at` on as (more of) a head. */
+static enum status parse_head(struct client *c)
+{
+    struct slab *slab = c->slab;
+    size_t consumed = 0;
+    enum status st =
+        http_parser_head(&c->parser, slab->bytes + slab->at, slab->len - slab->at, &consumed);
+
+    slab->at = st == ST_PENDING ? slab->len : slab->at + consumed;
+    if (st == ST_OK)
+        c->head_len = slab->at;
+    return st;
+}
+
+static enum status head_step(struct client *c)
+{
+    for (;;) {
+        size_t len = 0;
+        enum status st = read_more(c, &len);
+
+        if (st == ST_LIMIT) {
+            c->parser.fault = HTTP_FAULT_HEAD_TOO_LARGE;
+            return ST_INVALID;
+        }
+        if (st != ST_OK)
+            return st;
+        st = parse_head(c);
+        if (st != ST_PENDING)
+            return st;
+    }
+}
+
+enum status client_await_head(struct client *c, struct op *op)
+{
+    enum status st;
+
+    slab_compact(c->slab);
+    http_parser_next(&c->parser, &c->slab->head);
+    st = parse_head(c);
+    return st == ST_PENDING ? wait_with(c, head_step, op) : st;
+}
+
+/* Moves body bytes that are at hand in [*at, len) of `bytes` to the body.  ST_OK: the body is whole. */
+static enum status take_body(struct client *c, const char *bytes, size_t *at, size_t len)
+{
+    while (*at < len && !c->parser.is_complete) {
+        struct text piece = TEXT_NONE;
+        size_t consumed = 0;
+        enum status st = http_parser_body(&c->parser, bytes + *at, len - *at, &consumed, &piece);
+
+        if (st != ST_OK)
+            return st;
+        *at += consumed;
+        if (c->body)
+            st = body_append(c->body, piece);
+        if (st != ST_OK)
+            return st;
+    }
+    return c->parser.is_complete ? ST_OK : ST_PENDING;
+}
+
+static enum status take_body_from_slab(struct client *c)
+{
+    enum status st = take_body(c, c->slab->bytes, &c->slab->at, c->slab->len);
+
+    if (c->slab->at == c->slab->len) {
+        c->slab->at = c->head_len;
+        c->slab->len = c->head_len;
+    }
+    return st;
+}
+
+/* A body of known length is read in large parts, and never past its end; a chunked one through the slab, where bytes of a
+ * next request may stay. */
+static enum status body_step(struct client *c)
+{
+    struct gate *gate = c->gate;
+
+    for (;;) {
+        size_t len = 0, at = 0;
+        enum status st;
+
+        if (c->parser.body_left > 0) {
+            size_t size = (size_t)MIN((int64_t)gate->buffer_size, c->parser.body_left);
+
+            st = stream_read(&c->stream, gate->buffer, size, &len);
+            if (st == ST_OK)
+                st = take_body(c, gate->buffer, &at, len);
+        } else {
+            st = read_more(c, &len);
+            if (st == ST_OK)
+                st = take_body_from_slab(c);
+        }
+        if (st == ST_UNAVAILABLE)
+            st = ST_CLOSED;
+        if (st != ST_PENDING)
+            return st;
+        if (len == 0)
+            return ST_PENDING;
+        request_moved(c->req);
+    }
+}
+
+enum status client_await_body(struct client *c, struct body *body, struct op *op)
+{
+    enum status st;
+
+    c->body = body;
+    if (c->is_gone)
+        return ST_CLOSED;
+    if (c->parser.is_complete)
+        return ST_OK;
+    st = take_body_from_slab(c);
+    if (st == ST_PENDING)
+        st = body_step(c);
+    return st == ST_PENDING ? wait_with(c, body_step, op) : st;
+}
+
+bool client_skip_body(struct client *c)
+{
+    c->body = NULL;
+    if (c->parser.is_complete)
+        return true;
+    return c->slab && c->parser.is_head_done && take_body_from_slab(c) == ST_OK;
+}
+
+void client_release_head(struct client *c)
+{
+    if (c->slab && c->slab->at == c->slab->len)
+        slab_give(&c->gate->slabs, &c->slab);
+    c->head_len = 0;
+}
+
+/* The first bytes of a request, or the end, on an idle connection. */
+static void read_first(struct client *c)
+{
+    size_t len = 0;
+    enum status st = read_more(c, &len);
+
+    if (st == ST_OK)
+        request_start(c);
+    else if (st != ST_PENDING)
+        client_close(c);
+}
+
+/* Bytes, or the end, while a request is at work. */
+static void read_ahead(struct client *c)
+{
+    size_t len = 0;
+    enum status st = read_more(c, &len);
+
+    if (st == ST_PENDING)
+        return;
+    stream_want(&c->stream, c->backlog_len ? STREAM_WRITE : 0);
+    if (st != ST_CLOSED)
+        return;
+    c->is_half_closed = true;
+    request_client_half_closed(c->req);
+}
+
+/* --- writing ------------------------------------------------------------------------------------------------------------ */
+
+static void write_timer_set(struct client *c)
+{
+    struct gate *gate = c->gate;
+
+    timer_set(gate->loop, &c->timer,
+              loop_now_us(gate->loop) + gate->config->write_timeout_ms * 1000);
+}
+
+static bool backlog_add(struct client *c, const char *bytes, size_t len)
+{
+    if (c->backlog_at + c->backlog_len + len > c->backlog_size) {
+        size_t size = MAX(c->backlog_len + len, (size_t)4096);
+        char *grown = malloc(size);
+
+        if (!grown)
+            return false;
+        if (c->backlog_len)
+            memcpy(grown, c->backlog + c->backlog_at, c->backlog_len);
+        free(c->backlog);
+        c->backlog = grown;
+        c->backlog_size = size;
+        c->backlog_at = 0;
+    }
+    memcpy(c->backlog + c->backlog_at + c->backlog_len, bytes, len);
+    c->backlog_len += len;
+    return true;
+}
+
+void client_send(struct client *c, const struct iovec *iov, int iov_len)
+{
+    size_t sent = 0;
+    bool had_backlog = c->backlog_len > 0;
+    enum status st = ST_OK;
+
+    if (c->is_gone)
+        return;
+    if (!had_backlog)
+        st = stream_write(&c->stream, iov, iov_len, &sent);
+    if (st == ST_PENDING)
+        sent = 0;
+    else if (st != ST_OK) {
+        mark_gone(c);
+        return;
+    }
+    for (int i = 0; i < iov_len; i++) {
+        size_t part = MIN(sent, iov[i].iov_len);
+
+        sent -= part;
+        if (part < iov[i].iov_len &&
+            !backlog_add(c, (const char *)iov[i].iov_base + part, iov[i].iov_len - part)) {
+            mark_gone(c);
+            return;
+        }
+    }
+    if (c->backlog_len && !had_backlog) {
+        stream_want(&c->stream, c->stream.wanted | STREAM_WRITE);
+        write_timer_set(c);
+    }
+}
+
+static void write_backlog(struct client *c)
+{
+    struct iovec iov = {c->backlog + c->backlog_at, c->backlog_len};
+    size_t sent = 0;
+    enum status st = stream_write(&c->stream, &iov, 1, &sent);
+
+    if (st == ST_PENDING)
+        return;
+    if (st != ST_OK) {
+        client_lost(c);
+        return;
+    }
+    c->backlog_at += sent;
+    c->backlog_len -= sent;
+    if (c->backlog_len) {
+        write_timer_set(c);
+        return;
+    }
+    free(c->backlog);
+    c->backlog = NULL;
+    c->backlog_at = c->backlog_size = 0;
+    timer_clear(&c->timer);
+    stream_want(&c->stream, c->stream.wanted & ~(unsigned)STREAM_WRITE);
+}
+
+static enum status flush_step(struct client *c)
+{
+    return c->backlog_len ? ST_PENDING : ST_OK;
+}
+
+enum status client_flush(struct client *c, struct op *op)
+{
+    if (c->is_gone)
+        return ST_CLOSED;
+    return c->backlog_len ? wait_with(c, flush_step, op) : ST_OK;
+}
+
+/* --- a life ------------------------------------------------------------------------------------------------------------- */
+
+static void on_ready(struct stream *stream, unsigned what)
+{
+    struct client *c = container_of(stream, struct client, stream);
+
+    if (c->is_lingering) {
+        linger_read(c);
+        return;
+    }
+    if ((what & STREAM_WRITE) && c->backlog_len)
+        write_backlog(c);
+    if (c->is_gone || !stream_is_open(stream))
+        return;
+    if (c->op)
+        run_step(c);
+    else if (!(what & STREAM_READ))
+        return;
+    else if (c->req)
+        read_ahead(c);
+    else
+        read_first(c);
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct client *c = container_of(timer, struct client, timer);
+
+    if (c->req)
+        client_lost(c); /* it takes nothing of its answer */
+    else
+        client_close(c);
+}
+
+static void idle(struct client *c)
+{
+    struct gate *gate = c->gate;
+
+    stream_want(&c->stream, STREAM_READ);
+    timer_set(gate->loop, &c->timer, loop_now_us(gate->loop) + gate->config->keep_alive_ms * 1000);
+}
+
+enum status client_open(struct gate *gate, int fd, const struct address *from)
+{
+    struct client *c = calloc(1, sizeof(*c));
+
+    if (!c) {
+        close(fd);
+        return ST_NOMEM;
+    }
+    c->gate = gate;
+    c->peer = *from;
+    stream_open(&c->stream, gate->loop, fd);
+    c->stream.ready = on_ready;
+    timer_init(&c->timer, on_timer);
+    http_parser_init(&c->parser, HTTP_REQUESTS, &gate->limits);
+    list_init(&c->link);
+    list_push_back(&gate->clients, &c->link);
+    gate->clients_len++;
+    atomic_fetch_add(&gate->shared->connections, 1);
+    idle(c);
+    return ST_OK;
+}
+
+void client_stop(struct client *c)
+{
+    c->must_reset = c->req != NULL;
+    if (c->req)
+        request_abort(c->req, OUTCOME_STOPPED);
+    else
+        client_close(c);
+}
+
+void client_close_idle(struct client *c)
+{
+    if (!c->req && !c->is_lingering)
+        client_close(c);
+}
+
+/* After the last answer: at once where all that came was read, else gently. */
+static void end(struct client *c)
+{
+    bool is_all_read = c->parser.is_complete && !c->slab;
+
+    if (c->is_gone || c->must_reset || is_all_read || c->is_half_closed)
+        client_close(c);
+    else
+        linger(c);
+}
+
+void client_request_done(struct client *c)
+{
+    struct gate *gate = c->gate;
+
+    c->req = NULL;
+    timer_clear(&c->timer);
+    client_release_head(c);
+    if (c->is_gone || c->must_reset || c->must_close || atomic_load(&gate->shared->is_draining)) {
+        end(c);
+    } else if (c->slab) {
+        list_remove(&c->link);
+        list_push_back(&gate->eager, &c->link);
+        loop_at_turn_end(gate->loop, &gate->eager_hook);
+    } else if (c->is_half_closed) {
+        client_close(c);
+    } else {
+        idle(c);
+    }
+}

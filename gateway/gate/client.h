@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client.h - one accepted connection: it reads requests, one at a time, and writes their answers in order.
+ * Runs on: worker.
+ *
+ * Requests that are sent ahead (pipelined) stay in the slab, and in the kernel, until their turn comes.
+ * A client may leave in three ways.  It breaks (RST): is_gone, everything written to it is dropped.  It ends its side
+ * (FIN): is_half_closed; it may still read its answer, but a request that would have to wait for a slot is given up.
+ * It stops reading: after timeouts.write without a byte taken it counts as gone. */
+#pragma once
+
+#include "base/address.h"
+#include "http/body.h"
+#include "http/parser.h"
+#include "http/slab.h"
+#include "net/stream.h"
+
+struct gate;
+struct request;
+
+struct client {
+    struct stream stream;
+    struct gate *gate;
+    struct request *req; /* owned; NULL: idle */
+    struct list link;    /* in gate->clients, or gate->eager while a sent-ahead request waits for the end of the turn */
+    struct retired retired;
+    struct timer timer;  /* idle, write or lingering */
+    struct http_parser parser;
+    struct slab *slab;   /* lent by the gate: the head at work, and bytes not used yet */
+    size_t head_len;     /* bytes at the slab's start that hold that head; they must not move */
+    struct op *op;       /* what the request waits for from this client; NULL: nothing */
+    enum status (*step)(struct client *c);
+    struct body *body;   /* lent by the request while its body is read */
+    char *backlog;       /* owned: answer bytes that the socket did not take */
+    size_t backlog_at, backlog_len, backlog_size;
+    struct address peer;
+    bool is_gone;
+    bool is_half_closed;
+    bool must_close;     /* after this answer */
+    bool must_reset;     /* the answer broke off and must not look whole */
+    bool is_lingering;
+    size_t linger_bytes;
+};
+
+/* Takes the descriptor.  ST_OK or ST_NOMEM (the descriptor is closed). */
+MUST_CHECK enum status client_open(struct gate *gate, int fd, const struct address *from);
+/* Ends it now, with its request. */
+void client_stop(struct client *c);
+/* Closes it if it has no request. */
+void client_close_idle(struct client *c);
+
+/* ST_OK: slab->head is whole.  ST_CLOSED: the client ended first.  ST_INVALID: parser.fault says why. */
+MUST_CHECK enum status client_await_head(struct client *c, struct op *op);
+/* All of the body.  ST_OK, ST_LIMIT, ST_INVALID, ST_CLOSED, ST_NOMEM, ST_UNAVAILABLE (spool file). */
+MUST_CHECK enum status client_await_body(struct client *c, struct body *body, struct op *op);
+/* Passes over what is left of a body, if all of it is at hand; false: the connection cannot be used again. */
+bool client_skip_body(struct client *c);
+/* The head is not needed any more: its slab goes back, unless bytes of a next request are in it. */
+void client_release_head(struct client *c);
+
+/* Writes all; what the socket does not take is copied to the backlog.  Dropped when the client is gone. */
+void client_send(struct client *c, const struct iovec *iov, int iov_len);
+/* ST_OK: the backlog is empty.  ST_CLOSED: the client is gone. */
+MUST_CHECK enum status client_flush(struct client *c, struct op *op);
+
+/* The request is over and freed: on to the next one, or to the end. */
+void client_request_done(struct client *c);

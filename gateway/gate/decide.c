@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* decide.c - POLICY and DECIDE: the terms of this account, and the verdict.      Runs on: worker.
+ * Both judge what is at hand; neither waits, and no quota has been touched yet. */
+#include "gate/request.h"
+
+enum status policy_begin(struct request *req)
+{
+    policy_terms(&req->config->policy, &req->identity.account, &req->job,
+                 quota_now_us(req->gate->quota) / 1000000, &req->terms);
+    return ST_OK;
+}
+
+enum step policy_end(struct request *req, enum status st)
+{
+    UNUSED(req);
+    ASSERT(st == ST_OK);
+    return STEP_NEXT;
+}
+
+static void decide(struct request *req, bool is_fresh)
+{
+    struct load_view view = gate_view(req, is_fresh);
+
+    req->verdict = admission_decide(&req->terms, &req->job, &view, &req->config->policy.ladder,
+                                    (uint32_t)gate_random(req->gate));
+}
+
+/* Nobody is refused by a view that may be old. */
+enum status decide_begin(struct request *req)
+{
+    decide(req, false);
+    if (req->verdict.kind != VERDICT_ADMIT)
+        decide(req, true);
+    return ST_OK;
+}
+
+enum step decide_end(struct request *req, enum status st)
+{
+    ASSERT(st == ST_OK);
+    if (req->verdict.kind == VERDICT_ADMIT || req->verdict.kind == VERDICT_QUEUE)
+        return STEP_NEXT;
+    return request_end_with(req, outcome_of_reason(req->verdict.reason));
+}

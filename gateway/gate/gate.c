@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gate.c - what a worker lends its requests.      Runs on: worker. */
+#include "gate/gate.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "gate/client.h"
+#include "gate/request.h"
+
+#define BUFFER_BYTES ((size_t)256 << 10)
+/* Behind the largest head there is always room to read on. */
+#define SLAB_SPARE_BYTES 4096
+
+const char *const store_op_words[STORE_OPS_LEN] = {"reserved", "refused", "failed", "committed",
+                                                   "settled"};
+
+/* --- the end of a turn -------------------------------------------------------------------------------------------------- */
+
+static void run_eager(struct turn_hook *hook)
+{
+    struct gate *gate = container_of(hook, struct gate, eager_hook);
+    struct list *node = list_pop_front(&gate->eager);
+
+    while (node) {
+        struct client *client = container_of(node, struct client, link);
+
+        list_push_back(&gate->clients, &client->link);
+        request_start(client);
+        node = list_pop_front(&gate->eager);
+    }
+}
+
+static void run_offer(struct turn_hook *hook)
+{
+    queue_offer(container_of(hook, struct gate, offer_hook));
+}
+
+static void deliver_kick(struct mail *mail)
+{
+    struct gate *gate = container_of(mail, struct gate, kick);
+
+    atomic_store(&gate->shared->is_kicked[gate->worker], false);
+    queue_offer(gate);
+}
+
+void gate_kick(struct gate *gate)
+{
+    if (!atomic_exchange(&gate->shared->is_kicked[gate->worker], true))
+        mailbox_post(gate->mailbox, &gate->kick);
+}
+
+void gate_slot_is_free(struct gate *gate, const struct backend *backend)
+{
+    gate->loads[backend->index].in_flight--;
+    if (gate->waiting_len > 0) {
+        loop_at_turn_end(gate->loop, &gate->offer_hook);
+        return;
+    }
+    for (int i = 1; i < gate->peers_len; i++) {
+        struct gate *peer = gate->peers[(gate->worker + i) % gate->peers_len];
+
+        if (atomic_load(&gate->shared->waiting_by_worker[peer->worker]) > 0) {
+            gate_kick(peer);
+            return;
+        }
+    }
+}
+
+/* --- the load ----------------------------------------------------------------------------------------------------------- */
+
+struct load_view gate_view(const struct request *req, bool is_fresh)
+{
+    struct gate *gate = req->gate;
+    struct backend_set *set = gate->backends;
+    int32_t waiting = atomic_load(&gate->shared->waiting);
+
+    if (is_fresh || gate->loads_turn != loop_turn(gate->loop)) {
+        backend_view(set, req->config, waiting, loop_now_us(gate->loop), gate->loads);
+        gate->loads_turn = loop_turn(gate->loop);
+    }
+    for (int i = 0; i < set->len; i++)
+        gate->loads[i].serves =
+            req->operation == OPERATION_PASS || set->backends[i].dialect == req->dialect;
+    return (struct load_view){
+        .backends = gate->loads,
+        .len = set->len,
+        .waiting = waiting,
+        .max_waiting = (int32_t)req->config->max_waiting,
+        .is_draining = false,
+    };
+}
+
+/* xorshift64*, seeded by the kernel: for ids and jitter, not for secrets. */
+uint64_t gate_random(struct gate *gate)
+{
+    uint64_t x = gate->random;
+
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    gate->random = x;
+    return x * UINT64_C(0x2545F4914F6CDD1D);
+}
+
+/* --- a life ------------------------------------------------------------------------------------------------------------- */
+
+static void set_up(struct gate *gate, const struct gate_terms *terms)
+{
+    gate->worker = terms->worker;
+    gate->loop = terms->loop;
+    gate->mailbox = terms->mailbox;
+    gate->config = config_ref(terms->config);
+    gate->backends = terms->backends;
+    gate->shared = terms->shared;
+    gate->peers = terms->peers;
+    gate->peers_len = terms->peers_len;
+    gate->limits = (struct http_limits){(size_t)terms->config->target_bytes,
+                                        (size_t)terms->config->head_bytes};
+    gate->buffer_size = BUFFER_BYTES;
+    gate->kick.deliver = deliver_kick;
+    list_init(&gate->clients);
+    list_init(&gate->eager);
+    list_init(&gate->waiting);
+    turn_hook_init(&gate->eager_hook, run_eager);
+    turn_hook_init(&gate->offer_hook, run_offer);
+    slab_pool_init(&gate->slabs, (size_t)terms->config->head_bytes + SLAB_SPARE_BYTES);
+    gate->log.fd = -1;
+    if (getrandom(&gate->random, sizeof(gate->random), 0) < 0 || gate->random == 0)
+        gate->random = (uint64_t)loop_now_us(gate->loop);
+}
+
+static enum status open_parts(struct gate *gate, const struct gate_terms *terms)
+{
+    struct stats_shape shape = {OUTCOMES_LEN, gate->backends->len, STORE_OPS_LEN};
+    enum status st = stats_init(&gate->stats, &shape);
+
+    if (st == ST_OK)
+        st = accesslog_open(&gate->log, gate->loop, gate->config);
+    if (st == ST_OK)
+        st = pool_init(&gate->pool, gate->loop, &gate->slabs, gate->backends->len, gate->config);
+    if (st == ST_OK)
+        st = quota_open(terms->store, gate->loop, gate->config, &gate->quota);
+    return st;
+}
+
+enum status gate_open(const struct gate_terms *terms, struct gate **out)
+{
+    struct gate *gate = calloc(1, sizeof(*gate));
+    enum status st = ST_NOMEM;
+
+    if (!gate)
+        return ST_NOMEM;
+    set_up(gate, terms);
+    gate->buffer = malloc(BUFFER_BYTES);
+    gate->loads = calloc((size_t)gate->backends->len, sizeof(*gate->loads));
+    if (gate->buffer && gate->loads)
+        st = open_parts(gate, terms);
+    if (st) {
+        gate_close(&gate);
+        return st;
+    }
+    *out = gate;
+    return ST_OK;
+}
+
+void gate_close(struct gate **where)
+{
+    struct gate *gate = *where;
+
+    if (!gate)
+        return;
+    *where = NULL;
+    if (gate->quota)
+        quota_close(&gate->quota);
+    if (gate->pool.idle)
+        pool_fini(&gate->pool);
+    accesslog_close(&gate->log);
+    loop_run_once(gate->loop, 0); /* frees what has retired */
+    slab_pool_fini(&gate->slabs);
+    stats_fini(&gate->stats);
+    free(gate->loads);
+    free(gate->buffer);
+    config_unref(&gate->config);
+    free(gate);
+}
+
+void gate_configure(struct gate *gate, struct config *config)
+{
+    config_unref(&gate->config);
+    gate->config = config_ref(config);
+    loop_at_turn_end(gate->loop, &gate->offer_hook);
+}
+
+void gate_drain(struct gate *gate)
+{
+    LIST_EACH(node, &gate->clients)
+        client_close_idle(container_of(node, struct client, link));
+}
+
+void gate_stop(struct gate *gate)
+{
+    while (!list_is_empty(&gate->eager)) {
+        struct list *node = list_pop_front(&gate->eager);
+
+        list_push_back(&gate->clients, node);
+    }
+    LIST_EACH(node, &gate->clients)
+        client_stop(container_of(node, struct client, link));
+}
+
+void gate_accept(struct gate *gate, int fd, const struct address *from)
+{
+    stats_add(&gate->stats, STAT_ACCEPTED, 0, 1);
+    if (client_open(gate, fd, from))
+        log_event(LOG_WARN, "client_refused", "reason=no_memory");
+}

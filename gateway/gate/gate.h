@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gate.h - what a worker lends its requests: its loop, its connections to stores and backends, its buffers and counters.
+ * Runs on: worker; only gate_kick() is called by others. */
+#pragma once
+
+#include "backend/backend.h"
+#include "backend/pool.h"
+#include "base/stats.h"
+#include "config/config.h"
+#include "gate/accesslog.h"
+#include "gate/outcome.h"
+#include "http/slab.h"
+#include "net/listener.h"
+#include "net/mailbox.h"
+#include "quota/quota.h"
+
+struct request;
+
+/* Results of quota store calls, as a metric's label. */
+enum store_op {
+    STORE_OP_RESERVED,
+    STORE_OP_REFUSED,
+    STORE_OP_FAILED,
+    STORE_OP_COMMITTED,
+    STORE_OP_SETTLED,
+    STORE_OPS_LEN
+};
+extern const char *const store_op_words[STORE_OPS_LEN];
+
+struct gate {
+    int worker;
+    struct loop *loop;
+    struct mailbox *mailbox; /* of this worker */
+    struct config *config;   /* counted: for requests to come */
+    struct backend_set *backends;
+    struct shared_gate *shared;
+    struct gate **peers; /* one a worker, this one among them; outlives the gate */
+    int peers_len;
+
+    struct quota *quota; /* owned */
+    struct pool pool;
+    struct slab_pool slabs;
+    struct http_limits limits;
+    struct stats stats;
+    struct accesslog log;
+    char *buffer; /* owned: for reading what is used up at once */
+    size_t buffer_size;
+
+    struct list clients; /* all, but for those in eager */
+    int clients_len;
+    struct list eager;   /* whose next request is here already */
+    struct turn_hook eager_hook;
+
+    struct list waiting; /* requests in QUEUE: higher priority first, then in order of arrival */
+    int waiting_len;
+    struct turn_hook offer_hook;
+    struct mail kick;
+
+    struct backend_load *loads; /* owned: the view, made anew in the first turn that asks */
+    uint64_t loads_turn;
+    uint64_t random;
+};
+
+struct gate_terms {
+    int worker;
+    struct loop *loop;
+    struct mailbox *mailbox;
+    struct config *config;
+    struct backend_set *backends;
+    struct shared_gate *shared;
+    struct quota_store *store;
+    struct gate **peers;
+    int peers_len;
+};
+
+MUST_CHECK enum status gate_open(const struct gate_terms *terms, struct gate **out);
+/* Ends every connection and request at once, then closes.  The loop must not be running. */
+void gate_close(struct gate **gate);
+/* Takes a new generation for requests to come. */
+void gate_configure(struct gate *gate, struct config *config);
+/* Closes idle connections; those at work say `Connection: close` (shared->is_draining is set already). */
+void gate_drain(struct gate *gate);
+/* Ends every connection and request at once. */
+void gate_stop(struct gate *gate);
+void gate_accept(struct gate *gate, int fd, const struct address *from);
+
+/* The load as this request may see it: as of this turn, or fresh.  Valid until the next call. */
+struct load_view gate_view(const struct request *req, bool is_fresh);
+uint64_t gate_random(struct gate *gate);
+/* A slot of this backend was given back: for who waits here, or else at another worker. */
+void gate_slot_is_free(struct gate *gate, const struct backend *backend);
+/* Wakes that worker's queue: a slot is free, or backends are better.  Any thread. */
+void gate_kick(struct gate *gate);

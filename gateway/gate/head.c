@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* head.c - HEAD: the head of the request, and what follows from it alone: its route, its ids, who stands behind it.
+ * Runs on: worker.
+ * Only paths that a dialect counts, and those that the configuration lists, have a route: no unlimited path leads to a
+ * GPU. */
+#include <string.h>
+
+#include "gate/ids.h"
+#include "gate/request.h"
+
+int64_t head_budget(const struct request *req)
+{
+    return req->config->head_timeout_ms;
+}
+
+enum status head_begin(struct request *req)
+{
+    req->dialect = req->gate->backends->backends[0].dialect;
+    return client_await_head(req->client, &req->op);
+}
+
+static enum outcome outcome_of_fault(enum http_fault fault)
+{
+    switch (fault) {
+    case HTTP_FAULT_NONE:
+    case HTTP_FAULT_MALFORMED:
+        return OUTCOME_BAD_REQUEST;
+    case HTTP_FAULT_TARGET_TOO_LONG:
+        return OUTCOME_TARGET_TOO_LONG;
+    case HTTP_FAULT_HEAD_TOO_LARGE:
+        return OUTCOME_HEAD_TOO_LARGE;
+    case HTTP_FAULT_NOT_IMPLEMENTED:
+        return OUTCOME_NOT_IMPLEMENTED;
+    case HTTP_FAULT_VERSION:
+        return OUTCOME_BAD_VERSION;
+    }
+    return OUTCOME_BAD_REQUEST;
+}
+
+/* A path that every backend reads alike: no empty or dot segments, nothing escaped, no parameters. */
+static bool is_plain(struct text path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        if (strchr("%;\\", path.ptr[i]))
+            return false;
+        if (path.ptr[i] == '/' && i + 1 < path.len && strchr("/.", path.ptr[i + 1]))
+            return false;
+    }
+    return true;
+}
+
+static bool pass_matches(const struct pass_rule *rule, const struct http_head *head)
+{
+    struct text path = text_of(rule->path);
+    bool is_get = text_equal(text_of(rule->method), TEXT("GET"));
+
+    if (!text_equal(head->method_text, text_of(rule->method)) &&
+        !(is_get && head->method == METHOD_HEAD))
+        return false;
+    if (path.len > 0 && path.ptr[path.len - 1] == '*')
+        return text_starts_with(head->path, (struct text){path.ptr, path.len - 1});
+    return text_equal(head->path, path);
+}
+
+static void find_route(struct request *req, const struct http_head *head)
+{
+    const struct backend_set *set = req->gate->backends;
+    const struct config *config = req->config;
+
+    for (int i = 0; i < set->len && !req->operation; i++) {
+        req->operation = set->backends[i].dialect->matches(head);
+        if (req->operation)
+            req->dialect = set->backends[i].dialect;
+    }
+    for (int i = 0; i < config->pass_len && !req->operation; i++) {
+        if (pass_matches(&config->pass[i], head) && is_plain(head->path))
+            req->operation = OPERATION_PASS;
+    }
+}
+
+static bool is_trusted_proxy(const struct config *config, const struct address *address)
+{
+    for (int i = 0; i < config->trusted_proxies_len; i++) {
+        if (address_prefix_holds(&config->trusted_proxies[i], address))
+            return true;
+    }
+    return false;
+}
+
+bool head_peer_is_trusted(const struct request *req)
+{
+    return is_trusted_proxy(req->config, &req->client->peer);
+}
+
+/* Walks X-Forwarded-For from its end, past the proxies that are trusted, to the first address that is not one. */
+static void find_client(struct request *req, const struct http_head *head)
+{
+    struct text list = head_field(head, TEXT("x-forwarded-for"));
+
+    req->from = req->client->peer;
+    while (list.len > 0 && is_trusted_proxy(req->config, &req->from)) {
+        size_t at = list.len;
+        struct address address;
+
+        while (at > 0 && list.ptr[at - 1] != ',')
+            at--;
+        if (ids_forwarded_address(text_trim((struct text){list.ptr + at, list.len - at}), &address))
+            return;
+        req->from = address;
+        list.len = at > 0 ? at - 1 : 0;
+    }
+}
+
+static void keep_facts(struct request *req, const struct http_head *head)
+{
+    ids_request(req->gate, head, req->id);
+    ids_traceparent(req->gate, head, req->traceparent);
+    req->message =
+        policy_message(&req->config->policy, head_field(head, TEXT("accept-language")));
+    req->wants_problem = problem_is_preferred(head_field(head, TEXT("accept")));
+    req->is_version_1_0 = head->minor_version == 0;
+    req->is_method_head = head->method == METHOD_HEAD;
+    if (!head->keeps_alive)
+        req->client->must_close = true;
+    find_client(req, head);
+    find_route(req, head);
+}
+
+enum step head_end(struct request *req, enum status st)
+{
+    if (st == ST_OK) {
+        keep_facts(req, &req->client->slab->head);
+        if (!req->operation)
+            return request_end_with(req, OUTCOME_UNKNOWN_PATH);
+        return STEP_NEXT;
+    }
+    req->client->must_close = true;
+    ids_request(req->gate, NULL, req->id);
+    if (st == ST_INVALID)
+        return request_end_with(req, outcome_of_fault(req->client->parser.fault));
+    if (st == ST_TIMEOUT)
+        return request_end_with(req, OUTCOME_HEAD_TIMEOUT);
+    return request_end_with(req, st == ST_NOMEM ? OUTCOME_NO_MEMORY : OUTCOME_CLIENT_GONE);
+}

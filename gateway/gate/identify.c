@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* identify.c - IDENTIFY: who pays.      Runs on: worker. */
+#include "gate/request.h"
+
+enum status identify_begin(struct request *req)
+{
+    struct identity_ask ask = {
+        .config = req->config,
+        .head = &req->client->slab->head,
+        .peer = &req->client->peer,
+        .client = &req->from,
+    };
+
+    return identity_resolve(&ask, &req->identity, &req->identity_fault, &req->op);
+}
+
+static enum outcome outcome_of_fault(enum identity_fault fault)
+{
+    switch (fault) {
+    case IDENTITY_FAULT_NONE:
+    case IDENTITY_FAULT_MISSING:
+        return OUTCOME_MISSING_KEY;
+    case IDENTITY_FAULT_BAD_KEY:
+    case IDENTITY_FAULT_MALFORMED:
+        return OUTCOME_INVALID_KEY;
+    case IDENTITY_FAULT_BAD_TIER:
+        return OUTCOME_UNKNOWN_TIER;
+    }
+    return OUTCOME_INVALID_KEY;
+}
+
+enum step identify_end(struct request *req, enum status st)
+{
+    if (st != ST_OK)
+        return request_end_with(req, outcome_of_fault(req->identity_fault));
+    req->is_known = true;
+    return STEP_NEXT;
+}

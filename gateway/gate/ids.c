@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ids.c - ids that travel with a request.      Runs on: worker. */
+#include "gate/ids.h"
+
+#include <ctype.h>
+#include <string.h>
+
+static bool is_id(struct text t)
+{
+    if (t.len == 0 || t.len > REQUEST_ID_MAX)
+        return false;
+    for (size_t i = 0; i < t.len; i++) {
+        if (!isalnum((unsigned char)t.ptr[i]) && !strchr("-._", t.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+static void add_random(struct gate *gate, struct text_out *out, int words)
+{
+    for (int i = 0; i < words; i++) {
+        uint64_t word = gate_random(gate);
+
+        text_out_hex(out, &word, sizeof(word));
+    }
+}
+
+void ids_request(struct gate *gate, const struct http_head *head, char id[REQUEST_ID_MAX + 1])
+{
+    struct text sent = head ? head_field(head, TEXT("x-request-id")) : TEXT_NONE;
+    struct text_out out;
+
+    text_out_init(&out, id, REQUEST_ID_MAX + 1);
+    if (is_id(sent))
+        text_out_add(&out, sent);
+    else
+        add_random(gate, &out, 2);
+}
+
+static bool is_lower_hex(const char *at, size_t len, bool may_be_zero)
+{
+    bool is_zero = true;
+
+    for (size_t i = 0; i < len; i++) {
+        if (!isdigit((unsigned char)at[i]) && !(at[i] >= 'a' && at[i] <= 'f'))
+            return false;
+        is_zero = is_zero && at[i] == '0';
+    }
+    return may_be_zero || !is_zero;
+}
+
+/* 00-<32 hex>-<16 hex>-<2 hex> */
+static bool is_traceparent(struct text t)
+{
+    return t.len == TRACEPARENT_LEN && text_starts_with(t, TEXT("00-")) && t.ptr[35] == '-' &&
+           t.ptr[52] == '-' && is_lower_hex(t.ptr + 3, 32, false) &&
+           is_lower_hex(t.ptr + 36, 16, false) && is_lower_hex(t.ptr + 53, 2, true);
+}
+
+void ids_traceparent(struct gate *gate, const struct http_head *head,
+                     char traceparent[TRACEPARENT_LEN + 1])
+{
+    struct text sent = head_field(head, TEXT("traceparent"));
+    struct text_out out;
+
+    text_out_init(&out, traceparent, TRACEPARENT_LEN + 1);
+    if (is_traceparent(sent)) {
+        text_out_add(&out, sent);
+        return;
+    }
+    text_out_add(&out, TEXT("00-"));
+    add_random(gate, &out, 2);
+    text_out_char(&out, '-');
+    add_random(gate, &out, 1);
+    text_out_add(&out, TEXT("-00"));
+}
+
+enum status ids_forwarded_address(struct text t, struct address *out)
+{
+    char host_port[ADDRESS_TEXT_MAX];
+    struct text_out with_port;
+    bool is_bare_v6 = t.len > 0 && t.ptr[0] != '[' && memchr(t.ptr, ':', t.len) &&
+                      memchr(t.ptr, ':', t.len) != memrchr(t.ptr, ':', t.len);
+
+    if (t.len == 0 || t.len > 64)
+        return ST_INVALID;
+    if (!is_bare_v6 && address_parse(t, out) == ST_OK)
+        return ST_OK;
+    text_out_init(&with_port, host_port, sizeof(host_port));
+    text_out_printf(&with_port, is_bare_v6 ? "[%.*s]:0" : "%.*s:0", TEXT_ARG(t));
+    return address_parse(text_out_text(&with_port), out);
+}

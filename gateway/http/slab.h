@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* slab.h - a buffer with the head that is parsed in it, lent while bytes of a message are at hand and given back when they
+ * are used up: a connection that waits holds none. */
+#pragma once
+
+#include "base/status.h"
+#include "http/head.h"
+
+struct slab {
+    struct slab *next; /* in the pool */
+    struct http_head head;
+    size_t at;  /* the first byte not used yet */
+    size_t len; /* bytes read */
+    char bytes[];
+};
+
+/* One worker's slabs, all of one size. */
+struct slab_pool {
+    struct slab *free_slabs; /* owned */
+    size_t bytes;            /* room in each */
+};
+
+void slab_pool_init(struct slab_pool *pool, size_t bytes);
+void slab_pool_fini(struct slab_pool *pool); /* all must have been given back */
+/* Empty.  NULL: no memory. */
+struct slab *slab_take(struct slab_pool *pool);
+void slab_give(struct slab_pool *pool, struct slab **slab); /* harmless for NULL */
+/* Moves the unused bytes to the start; texts of the head are void then. */
+void slab_compact(struct slab *slab);

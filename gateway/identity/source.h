@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source.h - the sources of identity: one file and one row in identity.c each. */
+#pragma once
+
+#include "identity/credential.h"
+#include "identity/identity.h"
+
+/* One request being identified. */
+struct identity_case {
+    const struct identity_ask *ask;
+    const struct identity_source *source; /* the one being tried */
+    struct credential credential;
+};
+
+enum identity_answer {
+    IDENTITY_ANSWER_NONE,
+    IDENTITY_PASSES,  /* the source does not apply: the next one is tried */
+    IDENTITY_DECIDES, /* *out is the account */
+    IDENTITY_REFUSES, /* *fault says why; no other source is tried */
+};
+
+/* Never waits.  out->kind is set by the caller. */
+typedef enum identity_answer identity_source_fn(const struct identity_case *c,
+                                                struct identity_found *out,
+                                                enum identity_fault *fault);
+
+identity_source_fn identity_by_keyfile;
+identity_source_fn identity_by_header;
+identity_source_fn identity_by_bearer;
+identity_source_fn identity_by_address;
+
+/* An account of that id and tier.  The id is at most ACCOUNT_ID_MAX bytes. */
+void identity_account(struct account *out, struct text id, int tier);
+/* SHA-256. */
+void identity_sha256(struct text bytes, unsigned char out[32]);

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* loop.c - turns over a libevent base.      Runs on: the loop's thread.
+ * libevent waits and calls; timers, hooks and retired objects are looked after between two waits.  One libevent timeout
+ * ends a wait when the wheel wants it; it is armed anew only for an earlier time, so a turn costs no heap operation. */
+#include "net/loop.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "net/wheel.h"
+
+struct loop {
+    struct event_base *base; /* owned */
+    struct event *wake;      /* owned; the timeout that ends a wait */
+    int64_t wake_us;         /* when it does; INT64_MAX: it is not armed */
+    int64_t now_us, wall_us; /* 0: not read in this turn */
+    bool is_in_turn;
+    bool is_stopping;
+    uint64_t turn;
+    struct list next_turn; /* hooks */
+    struct list turn_end;  /* hooks */
+    struct retired *retired;
+    struct wheel wheel;
+};
+
+static void on_wake(evutil_socket_t fd, short what, void *owner)
+{
+    struct loop *loop = owner;
+
+    UNUSED(fd);
+    UNUSED(what);
+    loop->wake_us = INT64_MAX;
+}
+
+static struct event_base *base_new(void)
+{
+    struct event_config *config = event_config_new();
+
+    if (!config)
+        return NULL;
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+    struct event_base *base = event_base_new_with_config(config);
+
+    event_config_free(config);
+    return base;
+}
+
+enum status loop_new(struct loop **out)
+{
+    struct loop *loop = calloc(1, sizeof(*loop));
+
+    if (!loop)
+        return ST_NOMEM;
+    loop->base = base_new();
+    if (!loop->base)
+        goto fail_base;
+    loop->wake = evtimer_new(loop->base, on_wake, loop);
+    if (!loop->wake)
+        goto fail_wake;
+    loop->wake_us = INT64_MAX;
+    list_init(&loop->next_turn);
+    list_init(&loop->turn_end);
+    wheel_init(&loop->wheel, clock_monotonic_us());
+    *out = loop;
+    return ST_OK;
+
+fail_wake:
+    event_base_free(loop->base);
+fail_base:
+    free(loop);
+    return ST_NOMEM;
+}
+
+static void free_retired(struct loop *loop)
+{
+    while (loop->retired) {
+        struct retired *retired = loop->retired;
+
+        loop->retired = retired->next;
+        retired->free(retired);
+    }
+}
+
+static void forget_hooks(struct list *hooks)
+{
+    while (list_pop_front(hooks))
+        ;
+}
+
+void loop_free(struct loop **loop_ptr)
+{
+    struct loop *loop = *loop_ptr;
+
+    *loop_ptr = NULL;
+    if (!loop)
+        return;
+    free_retired(loop);
+    forget_hooks(&loop->next_turn);
+    forget_hooks(&loop->turn_end);
+    wheel_fini(&loop->wheel);
+    event_free(loop->wake);
+    event_base_free(loop->base);
+    free(loop);
+}
+
+static void run_hooks(struct list *hooks)
+{
+    for (struct list *link = list_pop_front(hooks); link; link = list_pop_front(hooks)) {
+        struct turn_hook *hook = container_of(link, struct turn_hook, link);
+
+        hook->run(hook);
+    }
+}
+
+/* Sees to it that the wait ends by then. */
+static void arm_wake(struct loop *loop, int64_t at_us)
+{
+    if (at_us >= loop->wake_us)
+        return;
+    int64_t wait_us = MAX(at_us - clock_monotonic_us(), 0);
+    struct timeval wait = {.tv_sec = (time_t)(wait_us / 1000000), .tv_usec = wait_us % 1000000};
+
+    ASSERT(evtimer_add(loop->wake, &wait) == 0);
+    loop->wake_us = at_us;
+}
+
+static bool has_work_at_hand(const struct loop *loop)
+{
+    return !list_is_empty(&loop->next_turn) || !list_is_empty(&loop->turn_end) || loop->retired;
+}
+
+static void wait_and_call(struct loop *loop, int max_wait_ms)
+{
+    int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;
+
+    if (max_wait_ms == 0) {
+        flags |= EVLOOP_NONBLOCK;
+    } else {
+        arm_wake(loop, wheel_next_us(&loop->wheel));
+        if (max_wait_ms > 0)
+            arm_wake(loop, clock_monotonic_us() + (int64_t)max_wait_ms * 1000);
+    }
+    ASSERT(event_base_loop(loop->base, flags) >= 0);
+}
+
+void loop_run_once(struct loop *loop, int max_wait_ms)
+{
+    struct list asked_before;
+
+    ASSERT(!loop->is_in_turn);
+    loop->is_in_turn = true;
+    loop->now_us = 0;
+    loop->wall_us = 0;
+    loop->turn++;
+    bool has_work = has_work_at_hand(loop);
+
+    list_move(&loop->next_turn, &asked_before);
+    wait_and_call(loop, has_work ? 0 : max_wait_ms);
+    run_hooks(&asked_before);
+    wheel_advance(&loop->wheel, loop_now_us(loop));
+    run_hooks(&loop->turn_end);
+    free_retired(loop);
+    loop->is_in_turn = false;
+}
+
+void loop_run(struct loop *loop)
+{
+    while (!loop->is_stopping)
+        loop_run_once(loop, -1);
+    loop->is_stopping = false;
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->is_stopping = true;
+}
+
+int64_t loop_now_us(struct loop *loop)
+{
+    if (loop->now_us == 0 || !loop->is_in_turn)
+        loop->now_us = clock_monotonic_us();
+    return loop->now_us;
+}
+
+int64_t loop_wall_us(struct loop *loop)
+{
+    if (loop->wall_us == 0 || !loop->is_in_turn)
+        loop->wall_us = clock_wall_us();
+    return loop->wall_us;
+}
+
+struct event_base *loop_base(struct loop *loop)
+{
+    return loop->base;
+}
+
+uint64_t loop_turn(const struct loop *loop)
+{
+    return loop->turn;
+}
+
+void timer_init(struct timer *timer, void (*fire)(struct timer *timer))
+{
+    list_init(&timer->link);
+    timer->deadline_us = 0;
+    timer->fire = fire;
+}
+
+void timer_set(struct loop *loop, struct timer *timer, int64_t deadline_us)
+{
+    wheel_set(&loop->wheel, timer, deadline_us);
+}
+
+void timer_clear(struct timer *timer)
+{
+    list_remove(&timer->link);
+    timer->deadline_us = 0;
+}
+
+void turn_hook_init(struct turn_hook *hook, void (*run)(struct turn_hook *hook))
+{
+    list_init(&hook->link);
+    hook->run = run;
+}
+
+void loop_at_turn_end(struct loop *loop, struct turn_hook *hook)
+{
+    if (list_is_empty(&hook->link))
+        list_push_back(&loop->turn_end, &hook->link);
+}
+
+void loop_at_next_turn(struct loop *loop, struct turn_hook *hook)
+{
+    if (list_is_empty(&hook->link))
+        list_push_back(&loop->next_turn, &hook->link);
+}
+
+void turn_hook_cancel(struct turn_hook *hook)
+{
+    list_remove(&hook->link);
+}
+
+void loop_retire(struct loop *loop, struct retired *retired,
+                 void (*free_retired_object)(struct retired *retired))
+{
+    retired->free = free_retired_object;
+    retired->next = loop->retired;
+    loop->retired = retired;
+}

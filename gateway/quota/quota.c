@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quota.c - the door to whichever store is configured, and the renewal of leases.      Runs on: worker.
+ * A reservation is in its worker's live list exactly while it is HELD or COMMITTED. */
+
+#include "quota/quota.h"
+
+#include "quota/store.h"
+
+enum status quota_store_open(const struct config *config, char error[CONFIG_ERROR_MAX],
+                             struct quota_store **out)
+{
+    error[0] = '\0';
+    switch (config->store.kind) {
+    case STORE_EMBEDDED:
+        return embedded_store_open(config, error, out);
+    case STORE_REDIS:
+        return redis_store_open(config, error, out);
+    case STORE_NONE:
+        break;
+    }
+
+    struct text_out text;
+
+    text_out_init(&text, error, CONFIG_ERROR_MAX);
+    text_out_add(&text, TEXT("quota_store: none is configured"));
+    return ST_INVALID;
+}
+
+void quota_store_close(struct quota_store **store)
+{
+    if (!*store)
+        return;
+    (*store)->ops->close(*store);
+    *store = NULL;
+}
+
+bool quota_store_is_up(const struct quota_store *store)
+{
+    return store->ops->is_up(store);
+}
+
+enum status quota_open(struct quota_store *store, struct loop *loop, const struct config *config,
+                       struct quota **out)
+{
+    return store->ops->open(store, loop, config, out);
+}
+
+int64_t quota_now_us(const struct quota *q)
+{
+    return q->has_clock ? loop_now_us(q->loop) + q->clock_offset_us : loop_wall_us(q->loop);
+}
+
+/* Renews what has less than that left of its lease. */
+static void renew_below(struct quota *q, int64_t left_us)
+{
+    int64_t now_us = quota_now_us(q);
+
+    LIST_EACH (node, &q->live) {
+        struct reservation *r = container_of(node, struct reservation, live);
+
+        if (r->expires_us - now_us >= left_us)
+            continue;
+        r->expires_us = now_us + q->lease_us;
+        q->ops->renew(q, r);
+    }
+}
+
+static void schedule_renewals(struct quota *q)
+{
+    timer_set(q->loop, &q->renewals, loop_now_us(q->loop) + q->lease_us / 4);
+}
+
+static void on_renewals(struct timer *timer)
+{
+    struct quota *q = container_of(timer, struct quota, renewals);
+
+    renew_below(q, q->lease_us / 2);
+    if (!list_is_empty(&q->live))
+        schedule_renewals(q);
+}
+
+void quota_init(struct quota *q, const struct quota_ops *ops, struct loop *loop, int64_t lease_us)
+{
+    *q = (struct quota){.ops = ops, .loop = loop, .lease_us = lease_us};
+    list_init(&q->live);
+    timer_init(&q->renewals, on_renewals);
+}
+
+void quota_hold(struct quota *q, struct reservation *r, int64_t expires_us)
+{
+    reservation_hold(r, expires_us);
+    list_push_back(&q->live, &r->live);
+    if (!timer_is_set(&q->renewals))
+        schedule_renewals(q);
+}
+
+void quota_renew_all(struct quota *q)
+{
+    renew_below(q, INT64_MAX);
+}
+
+static bool is_live(const struct reservation *r)
+{
+    return r->state == RESERVATION_HELD || r->state == RESERVATION_COMMITTED;
+}
+
+enum status quota_reserve(struct quota *q, struct reservation *r, struct op *op)
+{
+    ASSERT(r->state == RESERVATION_NONE);
+    if (r->limits_len == 0 || r->held_units == 0)
+        return ST_OK;
+    return q->ops->reserve(q, r, op);
+}
+
+enum status quota_commit(struct quota *q, struct reservation *r, int64_t used_units, struct op *op)
+{
+    if (!is_live(r))
+        return ST_OK;
+    if (used_units >= 0)
+        list_remove(&r->live);
+    return q->ops->commit(q, r, used_units, op);
+}
+
+void quota_settle(struct quota *q, struct reservation *r, int64_t used_units)
+{
+    if (!is_live(r))
+        return;
+    list_remove(&r->live);
+    q->ops->settle(q, r, used_units);
+}
+
+void quota_close(struct quota **q)
+{
+    struct quota *closing = *q;
+
+    if (!closing)
+        return;
+    *q = NULL;
+    timer_clear(&closing->renewals);
+    while (list_pop_front(&closing->live))
+        continue;
+    closing->ops->close(closing);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store.h - what the implementations of a quota store share.  Private to this folder. */
+#pragma once
+
+#include "quota/quota.h"
+
+struct quota_store_ops {
+    const char *name;
+    enum status (*open)(struct quota_store *store, struct loop *loop, const struct config *config,
+                        struct quota **out);
+    bool (*is_up)(const struct quota_store *store);
+    void (*close)(struct quota_store *store);
+};
+
+/* The base of each implementation's store. */
+struct quota_store {
+    const struct quota_store_ops *ops;
+};
+
+/* The implementations; contract as quota_store_open(). */
+MUST_CHECK enum status embedded_store_open(const struct config *config,
+                                           char error[CONFIG_ERROR_MAX], struct quota_store **out);
+MUST_CHECK enum status redis_store_open(const struct config *config, char error[CONFIG_ERROR_MAX],
+                                        struct quota_store **out);
+
+void quota_init(struct quota *q, const struct quota_ops *ops, struct loop *loop, int64_t lease_us);
+/* A reserve went through: r is HELD, and its lease is renewed from now on. */
+void quota_hold(struct quota *q, struct reservation *r, int64_t expires_us);
+/* Renews every live reservation now, whatever is left of its lease. */
+void quota_renew_all(struct quota *q);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker.c - a worker's thread, and the mail that the control thread sends it. */
+#include "run/worker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+struct configure_mail {
+    struct mail mail;
+    struct worker *worker;
+    struct config *config; /* counted */
+};
+
+/* --- on the worker's thread --------------------------------------------------------------------------------------------- */
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+
+    loop_run(w->loop);
+    gate_close(&w->gate);
+    return NULL;
+}
+
+static void on_accept(void *owner, int fd, const struct address *from)
+{
+    struct worker *w = owner;
+
+    gate_accept(w->gate, fd, from);
+}
+
+static void close_listeners(struct worker *w)
+{
+    for (int i = 0; i < w->listeners_len; i++)
+        listener_close(&w->listeners[i]);
+    w->listeners_len = 0;
+}
+
+static void deliver_configure(struct mail *mail)
+{
+    struct configure_mail *m = container_of(mail, struct configure_mail, mail);
+
+    gate_configure(m->worker->gate, m->config);
+    config_unref(&m->config);
+    free(m);
+}
+
+static void deliver_drain(struct mail *mail)
+{
+    struct worker *w = container_of(mail, struct worker, drain);
+
+    close_listeners(w);
+    gate_drain(w->gate);
+}
+
+static void deliver_stop(struct mail *mail)
+{
+    struct worker *w = container_of(mail, struct worker, stop);
+
+    close_listeners(w);
+    gate_stop(w->gate);
+    loop_stop(w->loop);
+}
+
+/* --- on the control thread ---------------------------------------------------------------------------------------------- */
+
+enum status worker_open(struct worker *w, const struct gate_terms *terms)
+{
+    struct gate_terms mine = *terms;
+    enum status st = loop_new(&w->loop);
+
+    w->index = terms->worker;
+    w->drain.deliver = deliver_drain;
+    w->stop.deliver = deliver_stop;
+    if (st == ST_OK)
+        st = mailbox_new(w->loop, &w->mailbox);
+    mine.loop = w->loop;
+    mine.mailbox = w->mailbox;
+    if (st == ST_OK)
+        st = gate_open(&mine, &w->gate);
+    return st;
+}
+
+enum status worker_listen(struct worker *w, struct address *at)
+{
+    enum status st = listener_open(w->loop, at, on_accept, w, &w->listeners[w->listeners_len]);
+
+    if (st)
+        return st;
+    *at = *listener_address(w->listeners[w->listeners_len]);
+    w->listeners_len++;
+    return ST_OK;
+}
+
+/* Signals are the control thread's. */
+enum status worker_start(struct worker *w)
+{
+    sigset_t all, before;
+    int error;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    w->is_running = error == 0;
+    return error ? ST_UNAVAILABLE : ST_OK;
+}
+
+void worker_configure(struct worker *w, struct config *config)
+{
+    struct configure_mail *m = calloc(1, sizeof(*m));
+
+    if (!m) {
+        log_event(LOG_ERROR, "reload_failed", "worker=%d reason=no_memory", w->index);
+        return;
+    }
+    m->mail.deliver = deliver_configure;
+    m->worker = w;
+    m->config = config_ref(config);
+    mailbox_post(w->mailbox, &m->mail);
+}
+
+void worker_drain(struct worker *w)
+{
+    mailbox_post(w->mailbox, &w->drain);
+}
+
+void worker_stop(struct worker *w)
+{
+    mailbox_post(w->mailbox, &w->stop);
+}
+
+void worker_join(struct worker *w)
+{
+    if (w->is_running)
+        pthread_join(w->thread, NULL);
+    w->is_running = false;
+}
+
+void worker_close(struct worker *w)
+{
+    close_listeners(w);
+    gate_close(&w->gate);
+    if (w->mailbox)
+        mailbox_free(&w->mailbox);
+    if (w->loop)
+        loop_free(&w->loop);
+}

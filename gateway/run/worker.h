@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker.h - a thread with a loop, listeners and a gate.  Made and told what to do by the control thread; everything
+ * that it does, it does on its own thread. */
+#pragma once
+
+#include <pthread.h>
+
+#include "gate/gate.h"
+
+struct worker {
+    int index;
+    pthread_t thread;
+    bool is_running;
+    struct loop *loop;
+    struct mailbox *mailbox;
+    struct gate *gate;
+    int listeners_len;
+    struct listener *listeners[LISTEN_MAX];
+    struct mail drain;
+    struct mail stop;
+};
+
+/* Everything but the thread.  terms->loop and mailbox are made here. */
+MUST_CHECK enum status worker_open(struct worker *w, const struct gate_terms *terms);
+/* Listens; in *at the port 0 becomes the port that was bound. */
+MUST_CHECK enum status worker_listen(struct worker *w, struct address *at);
+MUST_CHECK enum status worker_start(struct worker *w);
+
+/* From the control thread. */
+void worker_configure(struct worker *w, struct config *config);
+void worker_drain(struct worker *w); /* closes the listeners and idle connections */
+void worker_stop(struct worker *w);  /* ends all at once */
+void worker_join(struct worker *w);
+/* After worker_join, or where it was never started. */
+void worker_close(struct worker *w);

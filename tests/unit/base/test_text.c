@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+#include "base/text.h"
+
+Test(text, compares)
+{
+    cr_assert(text_equal(TEXT("a"), TEXT("a")));
+    cr_assert(text_equal(TEXT_NONE, TEXT("")));
+    cr_assert_not(text_equal(TEXT("a"), TEXT("A")));
+    cr_assert_not(text_equal(TEXT("a"), TEXT("ab")));
+    cr_assert(text_equal_nocase(TEXT("Content-LENGTH"), TEXT("content-length")));
+    cr_assert_not(text_equal_nocase(TEXT("@"), TEXT("`")), "only letters differ by case");
+    cr_assert_not(text_equal_nocase(TEXT("\xc3\x84"), TEXT("\xc3\xa4")), "ASCII only");
+    cr_assert(text_starts_with(TEXT("unix:/x"), TEXT("unix:")));
+    cr_assert(text_starts_with(TEXT("a"), TEXT_NONE));
+    cr_assert_not(text_starts_with(TEXT("un"), TEXT("unix:")));
+    cr_assert_eq(text_of(NULL).len, 0);
+    cr_assert_eq(text_of("abc").len, 3);
+}
+
+Test(text, trims_blanks_only)
+{
+    cr_assert(text_equal(text_trim(TEXT(" \t a b\t ")), TEXT("a b")));
+    cr_assert_eq(text_trim(TEXT(" \t ")).len, 0);
+    cr_assert(text_equal(text_trim(TEXT("\na\r")), TEXT("\na\r")));
+    cr_assert_eq(text_trim(TEXT_NONE).len, 0);
+}
+
+Test(text, next_cuts_elements)
+{
+    struct text rest = TEXT("gzip , ,br,");
+    struct text element;
+
+    cr_assert(text_next(&rest, ',', &element));
+    cr_assert(text_equal(element, TEXT("gzip")));
+    cr_assert(text_next(&rest, ',', &element));
+    cr_assert_eq(element.len, 0);
+    cr_assert(text_next(&rest, ',', &element));
+    cr_assert(text_equal(element, TEXT("br")));
+    cr_assert_not(text_next(&rest, ',', &element));
+    rest = TEXT_NONE;
+    cr_assert_not(text_next(&rest, ',', &element));
+}
+
+Test(text, to_u64_is_strict)
+{
+    static const char *const bad[] = {
+        "", "-1", "+1", " 1", "1 ", "0x10", "1.0", "18446744073709551616", "1e3"};
+    uint64_t value = 7;
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        cr_assert_eq(text_to_u64(text_of(bad[i]), &value), ST_INVALID, "%s", bad[i]);
+    cr_assert_eq(value, 7, "written only on ST_OK");
+    cr_assert_eq(text_to_u64(TEXT("18446744073709551615"), &value), ST_OK);
+    cr_assert_eq(value, UINT64_MAX);
+    cr_assert_eq(text_to_u64(TEXT("007"), &value), ST_OK);
+    cr_assert_eq(value, 7);
+}
+
+/* Unicode 15, table 3-7: well-formed UTF-8 byte sequences, and what lies just beside them. */
+Test(text, utf8_by_rfc_3629)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } cases[] = {
+        {"", 0},
+        {"a", 1},
+        {"\x7f", 1},
+        {"\x80", 0},
+        {"\xc0\x80", 0},
+        {"\xc1\xbf", 0},
+        {"\xc2\x80", 2},
+        {"\xc2", 0},
+        {"\xc2\x41", 0},
+        {"\xe0\x9f\xbf", 0},
+        {"\xe0\xa0\x80", 3},
+        {"\xed\x9f\xbf", 3},
+        {"\xed\xa0\x80", 0},
+        {"\xef\xbf\xbf", 3},
+        {"\xef\xbf", 0},
+        {"\xf0\x8f\xbf\xbf", 0},
+        {"\xf0\x90\x80\x80", 4},
+        {"\xf4\x8f\xbf\xbf", 4},
+        {"\xf4\x90\x80\x80", 0},
+        {"\xf5\x80\x80\x80", 0},
+        {"\xf0\x9f\x98\x41", 0},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        cr_assert_eq(text_utf8_len(text_of(cases[i].bytes)), cases[i].len, "case %zu", i);
+}
+
+Test(text, out_prints)
+{
+    char buf[64];
+    struct text_out out;
+
+    text_out_init(&out, buf, sizeof(buf));
+    text_out_add(&out, TEXT("n="));
+    text_out_int(&out, INT64_MIN);
+    text_out_char(&out, ' ');
+    text_out_int(&out, 0);
+    text_out_printf(&out, " %s", "x");
+    text_out_hex(&out, "\x0f\xa0", 2);
+    cr_assert_str_eq(buf, "n=-9223372036854775808 0 x0fa0");
+    cr_assert_eq(out.len, strlen(buf));
+    cr_assert_not(out.is_full);
+}
+
+Test(text, out_is_bounded)
+{
+    char buf[5] = "####";
+    struct text_out out;
+
+    text_out_init(&out, buf, 4);
+    text_out_add(&out, TEXT("abc"));
+    cr_assert_not(out.is_full);
+    text_out_char(&out, 'd');
+    cr_assert(out.is_full);
+    cr_assert_str_eq(buf, "abc");
+    text_out_init(&out, buf, 4);
+    text_out_printf(&out, "%d", 12345);
+    cr_assert(out.is_full);
+    cr_assert_str_eq(buf, "123");
+    text_out_add(&out, TEXT("x"));
+    cr_assert_eq(out.len, 3);
+    text_out_init(&out, buf, 4);
+    text_out_add(&out, TEXT("abcd"));
+    text_out_printf(&out, "%s", "");
+    cr_assert_str_eq(buf, "abc");
+}
+
+Test(text, out_without_room)
+{
+    struct text_out out;
+
+    text_out_init(&out, NULL, 0);
+    text_out_add(&out, TEXT_NONE);
+    cr_assert_not(out.is_full);
+    text_out_printf(&out, "%d", 1);
+    cr_assert(out.is_full);
+    text_out_char(&out, 'x');
+    cr_assert_eq(out.len, 0);
+}
+
+Test(text, unhex)
+{
+    unsigned char bytes[2] = {9, 9};
+
+    cr_assert_eq(text_unhex(TEXT("0fA0"), bytes, 2), ST_OK);
+    cr_assert_eq(bytes[0], 0x0f);
+    cr_assert_eq(bytes[1], 0xa0);
+    cr_assert_eq(text_unhex(TEXT("0fA"), bytes, 2), ST_INVALID);
+    cr_assert_eq(text_unhex(TEXT("0fA000"), bytes, 2), ST_INVALID);
+    cr_assert_eq(text_unhex(TEXT("00g0"), bytes, 2), ST_INVALID);
+    cr_assert_eq(bytes[0], 0x0f, "written only on ST_OK");
+}
