@@ -3,10 +3,15 @@
  * Both judge what is at hand; neither waits, and no quota has been touched yet. */
 #include "gate/request.h"
 
+static void resolve(struct request *req, const struct job *job)
+{
+    policy_terms(&req->config->policy, &req->identity.account, job,
+                 quota_now_us(req->gate->quota) / 1000000, &req->terms);
+}
+
 enum status policy_begin(struct request *req)
 {
-    policy_terms(&req->config->policy, &req->identity.account, &req->job,
-                 quota_now_us(req->gate->quota) / 1000000, &req->terms);
+    resolve(req, &req->job);
     return ST_OK;
 }
 
@@ -15,6 +20,21 @@ enum step policy_end(struct request *req, enum status st)
     UNUSED(req);
     ASSERT(st == ST_OK);
     return STEP_NEXT;
+}
+
+enum outcome decide_before_body(struct request *req)
+{
+    struct job least = {.operation = req->operation, .images = 1};
+    struct verdict verdict;
+    struct load_view view = gate_view(req, true);
+
+    resolve(req, &least);
+    verdict = admission_decide(&req->terms, &least, &view, &req->config->policy.ladder,
+                               (uint32_t)gate_random(req->gate));
+    if (verdict.kind != VERDICT_SHED)
+        return OUTCOME_NONE;
+    req->verdict = verdict;
+    return outcome_of_reason(verdict.reason);
 }
 
 static void decide(struct request *req, bool is_fresh)

@@ -159,26 +159,33 @@ enum status gate_open(const struct gate_terms *terms, struct gate **out)
     if (gate->buffer && gate->loads)
         st = open_parts(gate, terms);
     if (st) {
-        gate_close(&gate);
+        gate_end(gate);
+        gate_free(&gate);
         return st;
     }
     *out = gate;
     return ST_OK;
 }
 
-void gate_close(struct gate **where)
+void gate_end(struct gate *gate)
 {
-    struct gate *gate = *where;
-
     if (!gate)
         return;
-    *where = NULL;
     if (gate->quota)
         quota_close(&gate->quota);
     if (gate->pool.idle)
         pool_fini(&gate->pool);
     accesslog_close(&gate->log);
     loop_run_once(gate->loop, 0); /* frees what has retired */
+}
+
+void gate_free(struct gate **where)
+{
+    struct gate *gate = *where;
+
+    if (!gate)
+        return;
+    *where = NULL;
     slab_pool_fini(&gate->slabs);
     stats_fini(&gate->stats);
     free(gate->loads);

@@ -74,8 +74,10 @@ struct gate_terms {
 };
 
 MUST_CHECK enum status gate_open(const struct gate_terms *terms, struct gate **out);
-/* Ends every connection and request at once, then closes.  The loop must not be running. */
-void gate_close(struct gate **gate);
+/* With the loop at rest and no request left: sends what the store still has to get, closes what is open (harmless for
+ * NULL); then, once no gate can reach another, frees it. */
+void gate_end(struct gate *gate);
+void gate_free(struct gate **gate);
 /* Takes a new generation for requests to come. */
 void gate_configure(struct gate *gate, struct config *config);
 /* Closes idle connections; those at work say `Connection: close` (shared->is_draining is set already). */

@@ -29,10 +29,23 @@ static enum outcome outcome_of_fault(enum identity_fault fault)
     return OUTCOME_INVALID_KEY;
 }
 
+/* The body has yet to come: whom overload would turn away anyway is spared the upload. */
+static bool awaits_body(const struct request *req)
+{
+    const struct slab *slab = req->client->slab;
+
+    return slab->head.has_body && (slab->head.expects_continue || slab->at == slab->len);
+}
+
 enum step identify_end(struct request *req, enum status st)
 {
+    enum outcome outcome;
+
     if (st != ST_OK)
         return request_end_with(req, outcome_of_fault(req->identity_fault));
     req->is_known = true;
-    return STEP_NEXT;
+    if (req->operation != OPERATION_GENERATE || !awaits_body(req))
+        return STEP_NEXT;
+    outcome = decide_before_body(req);
+    return outcome ? request_end_with(req, outcome) : STEP_NEXT;
 }

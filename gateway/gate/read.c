@@ -13,7 +13,6 @@ enum status body_begin(struct request *req)
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct client *client = req->client;
     const struct http_head *head = &client->slab->head;
-    enum status st;
 
     if (!head->has_body && req->operation == OPERATION_GENERATE && head->content_length < 0)
         return ST_REFUSED;
@@ -21,9 +20,12 @@ enum status body_begin(struct request *req)
         return ST_OK;
     if (head->content_length > req->config->body_bytes)
         return ST_LIMIT;
-    st = body_expect(&req->body, head->content_length);
-    if (st)
-        return st;
+    if (head->content_length > 0) {
+        enum status st = body_expect(&req->body, head->content_length);
+
+        if (st)
+            return st;
+    }
     if (head->expects_continue && client->slab->at == client->slab->len) {
         struct iovec iov = {(void *)(uintptr_t)go_on, sizeof(go_on) - 1};
 

@@ -34,17 +34,28 @@ static bool is_success(const struct request *req)
 
 /* --- counting and charging ---------------------------------------------------------------------------------------------- */
 
-static void count_end(struct request *req, bool is_cut)
+static void count_end(struct request *req)
 {
     if (!req->is_counting || req->is_counted)
         return;
     req->is_counted = true;
-    req->counted = req->dialect->count_end(&req->counter, is_cut);
-    if (is_cut && req->counted < 0)
-        req->counted = 0; /* nobody can say that an image was whole */
+    req->counted = req->dialect->count_end(&req->counter, false);
     if (req->counted > req->job.images)
         stats_add(&req->gate->stats, STAT_IMAGES_EXTRA, request_stats_tier(req),
                   (uint64_t)(req->counted - req->job.images));
+}
+
+/* Where it cannot be counted, nobody can say that an image was whole. */
+void relay_cut(struct request *req)
+{
+    int64_t whole = 0;
+
+    if (req->is_counted)
+        return;
+    if (req->is_counting)
+        whole = req->dialect->count_end(&req->counter, true);
+    req->is_counted = true;
+    req->counted = MAX(whole, 0);
 }
 
 /* All of the answer came with its head: one call commits and settles. */
@@ -56,7 +67,7 @@ static bool count_at_once(struct request *req)
     if (len < 0 || (uint64_t)len > u->rest.len)
         return false;
     req->dialect->count_feed(&req->counter, (struct text){u->rest.ptr, (size_t)len});
-    count_end(req, false);
+    count_end(req);
     return true;
 }
 
@@ -110,7 +121,7 @@ static void take_piece(struct request *req)
     if (req->is_counting && !req->is_counted)
         req->dialect->count_feed(&req->counter, req->piece);
     if (upstream_is_complete(req->upstream)) {
-        count_end(req, false);
+        count_end(req);
         settle_quota(req, settle_counted_units(req));
     }
     send_piece(req, req->piece);
@@ -120,7 +131,7 @@ static void send_end(struct request *req)
 {
     struct iovec iov = {(void *)(uintptr_t)HTTP_LAST_CHUNK, sizeof(HTTP_LAST_CHUNK) - 1};
 
-    count_end(req, false);
+    count_end(req);
     settle_quota(req, settle_counted_units(req));
     if (!req->is_answer_begun)
         send_piece(req, TEXT_NONE);
@@ -254,7 +265,7 @@ static enum outcome outcome_when_broken(struct request *req, enum status st)
         req->answer_status = 0;
         return outcome_without_head(st);
     }
-    count_end(req, true);
+    relay_cut(req);
     req->client->must_reset = true;
     return OUTCOME_BROKEN_OFF;
 }

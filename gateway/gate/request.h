@@ -152,12 +152,17 @@ PHASE_TABLE(X)
 
 /* head.c: is the other end of the connection a proxy whose word on addresses counts? */
 bool head_peer_is_trusted(const struct request *req);
+/* decide.c: the outcome that even the least request of this account would end with now, or OUTCOME_NONE: for refusing it
+ * before its body is read. */
+enum outcome decide_before_body(struct request *req);
 /* queue.c: a slot may be free: offers it to those who wait.  Called at the end of a turn. */
 void queue_offer(struct gate *gate);
 /* queue.c: picks a backend with a free slot for this request and takes the slot. */
 bool queue_take_slot(struct request *req);
 /* dispatch.c: gives back slot and upstream, as far as they are held. */
 void dispatch_release(struct request *req);
+/* relay.c: the answer is not read on: the images that were whole by now are what is counted. */
+void relay_cut(struct request *req);
 /* settle.c: the units to charge for the images counted, or for all that were asked for where they cannot be counted. */
 int64_t settle_counted_units(const struct request *req);
 /* settle.c: settles the reservation with so many units, if one is held. */

@@ -79,7 +79,8 @@ MUST_CHECK enum status http_parser_head(struct http_parser *p, const char *bytes
 
 /* Feeds bytes of the body.  ST_OK: *out_consumed bytes were taken, and *out_piece (perhaps empty) is the content among
  * them, without any chunk framing; call again with the rest while there is some and is_complete is not set.
- * ST_INVALID: the framing is broken.  Chunk extensions and trailers are parsed and dropped. */
+ * ST_INVALID: the framing is broken.  Chunk extensions and trailers are parsed and dropped; of a chunk's
+ * extensions llhttp 8 refuses a second one, and it lets trailers be folded, unlike 9. */
 MUST_CHECK enum status http_parser_body(struct http_parser *p, const char *bytes, size_t len,
                                         size_t *out_consumed, struct text *out_piece);
 

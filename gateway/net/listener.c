@@ -98,19 +98,19 @@ static void set_option(int fd, int level, int name, int value)
     setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-static void set_options(int fd, int family)
+static void set_options(int fd, int family, bool is_shared)
 {
     if (family == AF_UNIX)
         return;
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    set_option(fd, SOL_SOCKET, SO_REUSEPORT, is_shared);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 }
 
 /* A listening socket, or -1 with errno. */
-static int listen_on(const struct address *at)
+static int listen_on(const struct address *at, bool is_shared)
 {
     int fd = socket(at->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -118,7 +118,7 @@ static int listen_on(const struct address *at)
         return -1;
     if (at->sa.sa_family == AF_UNIX)
         unlink_socket(at->un.sun_path);
-    set_options(fd, at->sa.sa_family);
+    set_options(fd, at->sa.sa_family, is_shared);
     if (bind(fd, &at->sa, at->len) == 0 && listen(fd, SOMAXCONN) == 0)
         return fd;
     int error = errno;
@@ -171,7 +171,7 @@ enum status listener_open(struct loop *loop, const struct address *at, listener_
     listener->accept = accept;
     listener->owner = owner;
     timer_init(&listener->resume, resume_accepting);
-    listener->fd = listen_on(at);
+    listener->fd = listen_on(at, true);
     int error = errno;
 
     if (listener->fd < 0)
@@ -187,6 +187,29 @@ fail_watch:
 fail_listen:
     free(listener);
     return report_failure(at, error);
+}
+
+enum status listener_check_free(const struct address *at)
+{
+    int fd;
+
+    if (at->sa.sa_family == AF_UNIX)
+        return ST_OK;
+    fd = listen_on(at, false);
+    if (fd < 0)
+        return report_failure(at, errno);
+    close(fd);
+    return ST_OK;
+}
+
+void listener_hold(struct listener *listener, bool is_held)
+{
+    if (listener->fd < 0 || timer_is_set(&listener->resume))
+        return;
+    if (is_held)
+        event_del(listener->event);
+    else if (event_add(listener->event, NULL))
+        pause_accepting(listener, ENOMEM);
 }
 
 const struct address *listener_address(const struct listener *listener)

@@ -17,6 +17,11 @@ typedef void listener_accept_fn(void *owner, int fd, const struct address *from)
 MUST_CHECK enum status listener_open(struct loop *loop, const struct address *at,
                                      listener_accept_fn *accept, void *owner,
                                      struct listener **out);
+/* ST_OK, or ST_UNAVAILABLE (logged) where another process listens there: SO_REUSEPORT would let this one share its port
+ * unseen.  Asked once, before the first listener_open(). */
+MUST_CHECK enum status listener_check_free(const struct address *at);
+/* Held, it takes no connection: they wait in the kernel. */
+void listener_hold(struct listener *listener, bool is_held);
 /* The address bound, with the port that port 0 became. */
 const struct address *listener_address(const struct listener *listener);
 void listener_close(struct listener **listener);

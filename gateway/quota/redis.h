@@ -33,9 +33,8 @@ struct redis_request {
     struct redis_call call;
     struct redis_quota *from;
     enum redis_request_kind kind; /* END: a commit or settle, as the record says */
-    struct outbox_record record;  /* RESERVE and RENEW: only its handle and expiry */
+    struct outbox_record record;  /* RESERVE and RENEW: only its handle, expiry, was_sent */
     bool is_sent;
-    bool is_over;     /* RESERVE: the link was lost with it */
     bool is_reviving; /* END: it had expired; it is charged again first */
     bool is_on_disk;
     bool is_committed; /* RENEW: which of the two scores */

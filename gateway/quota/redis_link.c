@@ -36,9 +36,9 @@ bool redis_link_is_refusing(const struct redis_link *link)
 
 bool redis_error_is_down(const char *error)
 {
-    static const char *const words[] = {"OOM ",    "MISCONF ",   "READONLY ",    "LOADING ",
-                                        "BUSY ",   "NOAUTH ",    "CLUSTERDOWN ", "TRYAGAIN ",
-                                        "NOPERM ", "MASTERDOWN "};
+    static const char *const words[] = {"OOM ",    "MISCONF ",    "READONLY ",    "LOADING ",
+                                        "BUSY ",   "NOAUTH ",     "CLUSTERDOWN ", "TRYAGAIN ",
+                                        "NOPERM ", "MASTERDOWN ", "NOREPLICAS "};
 
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (strncmp(error, words[i], strlen(words[i])) == 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_request.c - a request's way to Redis and back, also over links that break.      Runs on: worker.
  * Commits and settles are never given up: lost with the link, they go to disk and are sent again, in order, before
- * anything else.  A reserve is never sent twice but where Redis surely did nothing; one lost with the link is settled with
- * nothing used, should it have gone through. */
+ * anything else.  So is a reserve, as long as somebody waits for it: its token makes it one hold.  One that was given up
+ * is settled with nothing used, should it have gone through. */
 
 #include "quota/redis.h"
 
@@ -52,23 +52,6 @@ static void wake(struct redis_request *request, enum status st)
     forget(request);
     if (op)
         op_done(op, st);
-}
-
-static void cancel(struct op *op)
-{
-    struct redis_request *request = op->callee;
-
-    forget(request);
-    if (request->kind == REQUEST_RESERVE && !request->is_sent)
-        free(request);
-}
-
-void redis_request_wait(struct redis_request *request, struct op *op)
-{
-    op->cancel = cancel;
-    op->callee = request;
-    request->op = op;
-    list_push_back(&request->from->ops, &request->in_ops);
 }
 
 /* --- out --- */
@@ -189,6 +172,48 @@ static void keep(struct redis_request *request)
     rq->on_disk++;
 }
 
+/* What is not worth a place on disk: a lease covers its loss. */
+static void hand_over(struct redis_request *request)
+{
+    if (redis_link_is_up(&request->from->link))
+        transmit(request);
+    else
+        list_push_back(&request->from->unsent, &request->in_unsent);
+}
+
+/* A reserve that is not on its way, and that nobody wants any more.  If the link was lost with it, it may have gone
+ * through, and must not stay until its lease ends. */
+static void drop_reserve(struct redis_request *reserve)
+{
+    struct redis_request *settle = NULL;
+
+    if (reserve->record.was_sent)
+        settle = redis_request_new(reserve->from, REQUEST_END);
+    if (settle) {
+        settle->record.handle = reserve->record.handle;
+        settle->record.kind = OUTBOX_SETTLE;
+        hand_over(settle);
+    }
+    free(reserve);
+}
+
+static void cancel(struct op *op)
+{
+    struct redis_request *request = op->callee;
+
+    forget(request);
+    if (request->kind == REQUEST_RESERVE && !request->is_sent)
+        drop_reserve(request);
+}
+
+void redis_request_wait(struct redis_request *request, struct op *op)
+{
+    op->cancel = cancel;
+    op->callee = request;
+    request->op = op;
+    list_push_back(&request->from->ops, &request->in_ops);
+}
+
 static void end(struct redis_request *request)
 {
     struct redis_quota *rq = request->from;
@@ -199,28 +224,15 @@ static void end(struct redis_request *request)
     free(request);
 }
 
-/* The link was lost with a reserve: did it go through, it must not stay until its lease ends. */
-static void undo_reserve(const struct redis_request *reserve)
-{
-    struct redis_request *settle = redis_request_new(reserve->from, REQUEST_END);
-
-    if (!settle)
-        return;
-    settle->record.handle = reserve->record.handle;
-    settle->record.kind = OUTBOX_SETTLE;
-    list_push_back(&reserve->from->unsent, &settle->in_unsent);
-}
-
 static void lost(struct redis_request *request)
 {
     switch (request->kind) {
     case REQUEST_RESERVE:
-        undo_reserve(request);
         request->is_sent = false;
-        request->is_over = true; /* who waits for it is told once all calls are accounted for */
+        request->record.was_sent = true;
         if (!request->op)
-            free(request);
-        return;
+            drop_reserve(request);
+        return; /* who waits for it waits on for the link, or is told when all calls are accounted for */
     case REQUEST_RENEW:
         free(request); /* all leases are renewed when the link is up again */
         return;
@@ -237,7 +249,7 @@ static void lost(struct redis_request *request)
 static void fail_reserve(struct redis_request *request)
 {
     wake(request, ST_UNAVAILABLE);
-    free(request);
+    drop_reserve(request);
 }
 
 static void send_again(struct redis_request *request)
@@ -458,8 +470,7 @@ static bool is_told_now(const struct redis_request *request)
 {
     const struct redis_quota *rq = request->from;
 
-    return request->kind == REQUEST_END || request->is_over || rq->is_closing ||
-           redis_link_is_refusing(&rq->link);
+    return request->kind == REQUEST_END || rq->is_closing || redis_link_is_refusing(&rq->link);
 }
 
 static struct redis_request *first_to_tell(struct redis_quota *rq)

@@ -294,13 +294,12 @@ static enum status listen_all(struct control *c)
     for (int i = 0; i < c->config->listen_len; i++) {
         struct address at = c->config->listen[i];
         int listeners = at.sa.sa_family == AF_UNIX ? 1 : c->workers_len;
+        enum status st = listener_check_free(&at);
 
-        for (int worker = 0; worker < listeners; worker++) {
-            enum status st = worker_listen(&c->workers[worker], &at);
-
-            if (st)
-                return st;
-        }
+        for (int worker = 0; worker < listeners && st == ST_OK; worker++)
+            st = worker_listen(&c->workers[worker], &at);
+        if (st)
+            return st;
         log_listening("listening", &at);
     }
     return ST_OK;
@@ -328,6 +327,8 @@ static enum status open_control(struct control *c)
 
     if (st == ST_OK)
         st = prober_start(c->loop, c->backends, on_backend_returned, c, &c->prober);
+    if (st == ST_OK && c->config->has_admin)
+        st = listener_check_free(&c->config->admin);
     if (st == ST_OK && c->config->has_admin)
         st = admin_open(c->loop, &c->config->admin, routes, c, &c->admin);
     if (st == ST_OK && c->admin)
@@ -363,11 +364,12 @@ static enum status start(struct control *c)
 static void end(struct control *c)
 {
     admin_close(&c->admin);
-    for (int i = 0; i < c->workers_len; i++) {
-        if (c->workers[i].is_running)
-            worker_join(&c->workers[i]);
+    for (int i = 0; i < c->workers_len; i++)
+        worker_join(&c->workers[i]);
+    for (int i = 0; i < c->workers_len; i++)
         worker_close(&c->workers[i]);
-    }
+    for (int i = 0; i < c->workers_len; i++)
+        worker_free(&c->workers[i]);
     prober_stop(&c->prober);
     watch_stop(&c->watch);
     if (c->store)

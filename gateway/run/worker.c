@@ -7,6 +7,9 @@
 
 #include "base/log.h"
 
+/* How often a worker that is full looks whether it still is. */
+#define HOLD_US INT64_C(50000)
+
 struct configure_mail {
     struct mail mail;
     struct worker *worker;
@@ -20,8 +23,27 @@ static void *run(void *arg)
     struct worker *w = arg;
 
     loop_run(w->loop);
-    gate_close(&w->gate);
     return NULL;
+}
+
+static bool is_full(const struct worker *w)
+{
+    return w->gate->clients_len >= w->gate->config->max_connections;
+}
+
+static void hold(struct worker *w, bool is_held)
+{
+    for (int i = 0; i < w->listeners_len; i++)
+        listener_hold(w->listeners[i], is_held);
+    if (is_held)
+        timer_set(w->loop, &w->hold, loop_now_us(w->loop) + HOLD_US);
+}
+
+static void on_hold_timer(struct timer *timer)
+{
+    struct worker *w = container_of(timer, struct worker, hold);
+
+    hold(w, is_full(w));
 }
 
 static void on_accept(void *owner, int fd, const struct address *from)
@@ -29,10 +51,13 @@ static void on_accept(void *owner, int fd, const struct address *from)
     struct worker *w = owner;
 
     gate_accept(w->gate, fd, from);
+    if (is_full(w) && !timer_is_set(&w->hold))
+        hold(w, true);
 }
 
 static void close_listeners(struct worker *w)
 {
+    timer_clear(&w->hold);
     for (int i = 0; i < w->listeners_len; i++)
         listener_close(&w->listeners[i]);
     w->listeners_len = 0;
@@ -72,6 +97,7 @@ enum status worker_open(struct worker *w, const struct gate_terms *terms)
     enum status st = loop_new(&w->loop);
 
     w->index = terms->worker;
+    timer_init(&w->hold, on_hold_timer);
     w->drain.deliver = deliver_drain;
     w->stop.deliver = deliver_stop;
     if (st == ST_OK)
@@ -142,9 +168,14 @@ void worker_join(struct worker *w)
 void worker_close(struct worker *w)
 {
     close_listeners(w);
-    gate_close(&w->gate);
     if (w->mailbox)
         mailbox_free(&w->mailbox);
+    gate_end(w->gate);
+}
+
+void worker_free(struct worker *w)
+{
+    gate_free(&w->gate);
     if (w->loop)
         loop_free(&w->loop);
 }

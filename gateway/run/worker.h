@@ -16,6 +16,7 @@ struct worker {
     struct gate *gate;
     int listeners_len;
     struct listener *listeners[LISTEN_MAX];
+    struct timer hold;  /* set while there are too many connections to take another */
     struct mail drain;
     struct mail stop;
 };
@@ -31,5 +32,7 @@ void worker_configure(struct worker *w, struct config *config);
 void worker_drain(struct worker *w); /* closes the listeners and idle connections */
 void worker_stop(struct worker *w);  /* ends all at once */
 void worker_join(struct worker *w);
-/* After worker_join, or where it was never started. */
+/* After all were joined, or never started: ends its mail and gate; then, after all were closed, frees them.  Workers reach
+ * each other's gates until then. */
 void worker_close(struct worker *w);
+void worker_free(struct worker *w);

@@ -52,11 +52,14 @@ class Choice(Backends):
             self.assertEqual(sims[cool].requests - before, 4)
 
     def test_least_loaded(self):
-        sims = [self.sim(seconds_per_image=0.4, slots=4) for _ in range(2)]
+        sims = [self.sim(seconds_per_image=0.8, slots=4) for _ in range(2)]
         gate = self.start(*(backend(sim, f"gpu{i}", telemetry=False) for i, sim in enumerate(sims)))
-        got = together(4, lambda _: gate.generate(tier="staff").status)
-        self.assertEqual(got, [200] * 4)
-        self.assertEqual([sim.state()["working_peak"] for sim in sims], [2, 2])
+        clients = []
+        for i in range(4):
+            clients.append(self.busy(gate))
+            until(lambda: sum(sim.state()["working"] for sim in sims) == i + 1)
+        self.assertEqual([sim.state()["working"] for sim in sims], [2, 2])
+        self.assertEqual([c.read().status for c in clients], [200] * 4)
 
     def test_max_in_flight(self):
         sim = self.sim(slots=10, seconds_per_image=0.15)

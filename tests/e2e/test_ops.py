@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -335,16 +336,16 @@ class CommandLine(Case):
 
     def test_check_of_bad_ones(self):
         for files, place, expected in (
-                ({"meltguard_yaml": lambda y: y + "worker: 3\n"}, r"meltguard\.yaml:12:1: ", "workers"),
-                ({"meltguard_yaml": lambda y: y + "workers: many\n"}, r"meltguard\.yaml:12:10: ", "many"),
+                ({"meltguard_yaml": lambda y: y + "worker: 3\n"}, r"meltguard\.yaml:13:1: ", "workers"),
+                ({"meltguard_yaml": lambda y: y + "workers: many\n"}, r"meltguard\.yaml:13:10: ", "many"),
                 ({"meltguard_yaml": lambda y: y + "timeouts: {head: 10 parsecs}\n"},
-                 r"meltguard\.yaml:12:18: ", "parsecs"),
+                 r"meltguard\.yaml:13:18: ", "parsecs"),
                 ({"meltguard_yaml": lambda y: y.replace("dialect: openai", "dialect: klingon")},
-                 r"meltguard\.yaml:11:14: ", "openai"),
+                 r"meltguard\.yaml:12:14: ", "openai"),
                 ({"meltguard_yaml": lambda y: y.replace("admin:\n", "admin: [\n")},
                  r"meltguard\.yaml:\d+:\d+: ", ""),
                 ({"meltguard_yaml": lambda y: y + "workers: 1\nworkers: 2\n"},
-                 r"meltguard\.yaml:13:1: ", "workers"),
+                 r"meltguard\.yaml:14:1: ", "workers"),
                 ({"policy_yaml": lambda y: y.replace("per_day: 3", "per_day: -3")},
                  r"policy\.yaml:3:28: ", "-3"),
                 ({"policy_yaml": lambda y: y.replace("Asia/Seoul", "Mars/Olympus")},
@@ -364,7 +365,7 @@ class CommandLine(Case):
         path = self.folder(meltguard_yaml=lambda y: y + "nonsense: 1\n")
         status, _, error = self.run_("--config", path)
         self.assertNotEqual(status, 0)
-        self.assertIn("meltguard.yaml:12:1:", error)
+        self.assertIn("meltguard.yaml:13:1:", error)
 
     def test_a_file_that_is_not_there(self):
         status, _, error = self.run_("--config", "/nonexistent/meltguard.yaml")
@@ -393,12 +394,14 @@ class CommandLine(Case):
         self.assertNotEqual(self.run_()[0], 0)
 
     def test_a_port_that_is_taken(self):
-        sim = self.sim()
-        path = self.folder(meltguard_yaml=lambda y: y.replace("admin:\n  address: 127.0.0.1:0",
-                                                              f"admin:\n  address: 127.0.0.1:{sim.port}"))
-        status, _, error = self.run_("--config", path)
-        self.assertNotEqual(status, 0)
-        self.assertIn(str(sim.port), error)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            for key in ("admin:\n  address: ", "listen:\n  - address: "):
+                path = self.folder(meltguard_yaml=lambda y, key=key:
+                                   y.replace(key + "127.0.0.1:0", key + address))
+                status, _, error = self.run_("--config", path)
+                self.assertNotEqual(status, 0)
+                self.assertIn(address, error)
 
 
 class Shipped(Case):

@@ -15,7 +15,7 @@ PATIENT = {"free": {"images": {"per_day": 3}, "priority": 0, "max_images_per_req
            "hasty": {"images": {"per_day": 3}, "priority": 0, "max_images_per_request": 4,
                      "max_wait": "0s"},
            "staff": {"images": "unlimited", "priority": 2, "max_wait": "30s"}}
-SETTINGS = {"policy": policy(tiers=PATIENT, shed=OPEN), "health": {"eject_after": 100000}}
+SETTINGS = {"policy": policy(tiers=PATIENT, shed=OPEN), "health": {"eject_after": 1000}}
 
 
 def seconds_to_midnight(zone):

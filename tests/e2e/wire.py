@@ -237,7 +237,7 @@ def resp(address, *words):
     with socket.create_connection(address, timeout=10) as connection:
         connection.sendall(b"*%d\r\n" % len(words) + b"".join(
             b"$%d\r\n%s\r\n" % (len(word), word)
-            for word in (str(word).encode() for word in words)))
+            for word in (word if isinstance(word, bytes) else str(word).encode() for word in words)))
         stream = connection.makefile("rb")
         return resp_value(stream)
 

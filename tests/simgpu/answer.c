@@ -100,7 +100,21 @@ static void begin_images(struct connection *c, struct text_out *out, char head[H
 
 static enum ending ending_of(enum fault fault)
 {
-    return fault == FAULT_RESET ? ENDING_RESET : fault == FAULT_SHORT ? ENDING_CLOSE : ENDING_KEEP;
+    switch (fault) {
+    case FAULT_RESET:
+        return ENDING_RESET;
+    case FAULT_SHORT:
+        return ENDING_CLOSE;
+    case FAULT_STALL:
+        return ENDING_NONE;
+    case FAULT_NONE:
+    case FAULT_FAIL:
+    case FAULT_HANG:
+    case FAULT_DROP:
+    case FAULT_GARBAGE:
+        break;
+    }
+    return ENDING_KEEP;
 }
 
 /* A body in the shape that the controls ask for; half of it where a fault wants that. */

@@ -13,7 +13,7 @@
 #define CONNECTION_READ_MAX 49152 /* a head and what is read with it */
 
 enum ending {
-    ENDING_NONE, /* the answer is not complete */
+    ENDING_NONE, /* the answer is not complete, and may never be */
     ENDING_KEEP, /* complete; the connection stays, if the request allows it */
     ENDING_CLOSE,
     ENDING_RESET, /* RST, a moment after the last byte */

@@ -30,6 +30,7 @@ static const struct row rows[] = {
     ROW("garbage_next",      KIND_COUNT,   garbage_next,      0,   1e9),
     ROW("reset_next",        KIND_COUNT,   reset_next,        0,   1e9),
     ROW("short_next",        KIND_COUNT,   short_next,        0,   1e9),
+    ROW("stall_next",        KIND_COUNT,   stall_next,        0,   1e9),
     ROW("short_images",      KIND_COUNT,   short_images,      0,   1e9),
     ROW("interim_next",      KIND_COUNT,   interim_next,      0,   1e9),
     ROW("close_next",        KIND_COUNT,   close_next,        0,   1e9),
@@ -175,13 +176,16 @@ enum fault controls_take_fault(struct controls *controls)
         return FAULT_RESET;
     if (controls_take(&controls->short_next))
         return FAULT_SHORT;
+    if (controls_take(&controls->stall_next))
+        return FAULT_STALL;
     return FAULT_NONE;
 }
 
 bool controls_are_plain(const struct controls *c)
 {
     int64_t to_come = c->fail_next + c->hang_next + c->drop_next + c->garbage_next + c->reset_next +
-                      c->short_next + c->short_images + c->interim_next + c->close_next;
+                      c->short_next + c->stall_next + c->short_images + c->interim_next +
+                      c->close_next;
 
     return to_come == 0 && c->delay_ms == 0 && !c->is_chunked && !c->is_gzip &&
            !c->has_hop_fields && c->seconds_per_image == 0;

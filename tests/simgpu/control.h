@@ -24,11 +24,12 @@ enum fault {
     FAULT_GARBAGE, /* answers something that is not HTTP */
     FAULT_RESET,   /* half of the body, then RST */
     FAULT_SHORT,   /* half of the body, then FIN */
+    FAULT_STALL,   /* half of the body, then silence */
 };
 
 struct controls {
     /* So many requests for images to come meet that fault. */
-    int64_t fail_next, hang_next, drop_next, garbage_next, reset_next, short_next;
+    int64_t fail_next, hang_next, drop_next, garbage_next, reset_next, short_next, stall_next;
     int64_t short_images; /* so many answers hold one image fewer than asked */
     int64_t interim_next; /* so many answers are preceded by 103 Early Hints */
     int64_t close_next;   /* so many answers say Connection: close, and mean it */

@@ -33,6 +33,7 @@ static void take_images_request(struct connection *c)
     case FAULT_NONE:
     case FAULT_RESET:
     case FAULT_SHORT:
+    case FAULT_STALL:
         break;
     }
     if (ask_parse(c->content, &ask, error))

@@ -15,7 +15,7 @@ struct job {
     struct sim *sim;
     struct connection *connection; /* NULL: its client is gone */
     struct ask ask;
-    enum fault fault; /* FAULT_NONE, FAULT_RESET or FAULT_SHORT: how its answer ends */
+    enum fault fault; /* FAULT_NONE, FAULT_RESET, FAULT_SHORT or FAULT_STALL: how its answer ends */
     int given;        /* images that the answer holds: ask.images, or one fewer */
     int steps;        /* 1, or for a stream one for each event */
     int steps_done;

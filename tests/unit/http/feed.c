@@ -122,3 +122,27 @@ void feed_all_ways(struct fed *fed, const struct feed_options *options, struct t
     }
     free(cut);
 }
+
+void feed_request(struct fed *fed, struct text bytes)
+{
+    feed_all_ways(fed, &(struct feed_options){.side = HTTP_REQUESTS}, bytes);
+}
+
+void feed_refuse_all(const struct refusal *refusals, size_t len)
+{
+    static struct fed fed;
+
+    for (size_t i = 0; i < len; i++) {
+        feed_request(&fed, refusals[i].bytes);
+        cr_expect_eq(fed.st, ST_INVALID, "%s: %s", refusals[i].what, status_name(fed.st));
+        cr_expect_eq(fed.parser.fault, refusals[i].fault, "%s: %d", refusals[i].what,
+                     (int)fed.parser.fault);
+        fed_free(&fed);
+    }
+}
+
+void feed_assert_text(struct text got, const char *expected)
+{
+    cr_assert(text_equal(got, text_of(expected)), "got '%.*s', expected '%s'", TEXT_ARG(got),
+              expected);
+}

@@ -31,3 +31,28 @@ void fed_free(struct fed *fed);
 
 /* Feeds a request (answer) whole, byte by byte and in steps of 2 to 7; asserts that all agree; leaves the whole one. */
 void feed_all_ways(struct fed *fed, const struct feed_options *options, struct text bytes);
+
+/* A request, with limits of 8 KiB and 16 KiB. */
+void feed_request(struct fed *fed, struct text bytes);
+
+/* Parts of requests. */
+#define HOST         "Host: h\r\n"
+#define LENGTH       "Content-Length: 3\r\n"
+#define CHUNKED      "Transfer-Encoding: chunked\r\n"
+#define POST(fields) "POST / HTTP/1.1\r\n" HOST fields "\r\n"
+
+/* A request that is refused, and why. */
+struct refusal {
+    const char *what;
+    struct text bytes;
+    enum http_fault fault;
+};
+
+#define R(what, bytes, fault)                                                                      \
+    {                                                                                              \
+        what, {bytes, sizeof(bytes) - 1}, HTTP_FAULT_##fault                                       \
+    }
+#define REFUSE_ALL(refusals) feed_refuse_all(refusals, ARRAY_LEN(refusals))
+void feed_refuse_all(const struct refusal *refusals, size_t len);
+
+void feed_assert_text(struct text got, const char *expected);

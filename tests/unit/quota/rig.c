@@ -181,9 +181,8 @@ void rig_wait_init(struct rig_wait *wait)
 
 enum status rig_ended(struct rig *rig, struct rig_wait *wait, enum status st)
 {
-    cr_assert(!wait->is_done);
     if (st != ST_PENDING) {
-        cr_assert(!op_is_pending(&wait->op));
+        cr_assert(!wait->is_done && !op_is_pending(&wait->op));
         return st;
     }
     RIG_UNTIL(rig, wait->is_done);
@@ -231,7 +230,11 @@ static bool is_quiet(const struct rig *rig, const struct quota *q)
 {
     if (rig->config.store.kind == STORE_EMBEDDED)
         return ((const struct embedded_quota *)q)->outstanding == 0;
-    return !redis_requests_are_due((const struct redis_quota *)q);
+
+    const struct redis_quota *rq = (const struct redis_quota *)q;
+
+    return !redis_requests_are_due(rq) &&
+           (list_is_empty(&rq->unsent) || redis_link_is_refusing(&rq->link));
 }
 
 void rig_quiet(struct rig *rig)

@@ -72,8 +72,8 @@ static void step_reserve(struct model *m)
     slot->day = m->day;
     slot->images = 1 + pick(4);
 
-    int64_t limit = pick(14);
     int64_t *used = &m->used[slot->account][slot->day];
+    int64_t limit = MAX(*used + pick(9) - 2, 0);
     int64_t ghosts = m->ghosts[slot->account][slot->day];
     bool fits = *used + slot->images <= limit;
 
@@ -223,7 +223,8 @@ static void run(enum store_kind kind, int steps)
     for (int account = 0; account < ACCOUNTS; account++)
         for (int day = 0; day < DAYS; day++)
             cr_assert_eq(rig_used(&rig, account, day), m->used[account][day]);
-    cr_assert(m->held > steps / 10 && m->refused > steps / 20 && m->expired > steps / 100);
+    cr_assert(m->held > steps / 20 && m->refused > steps / 20 && m->expired > steps / 200,
+              "%d %d %d", m->held, m->refused, m->expired);
     cr_assert_eq(rig_held(&rig), 0);
     rig_fini(&rig);
     free(m);
