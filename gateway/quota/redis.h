@@ -50,6 +50,8 @@ struct redis_request *redis_request_new(struct redis_quota *rq, enum redis_reque
 void redis_request_wait(struct redis_request *request, struct op *op);
 /* Sends it, or keeps it until the link is up. */
 void redis_request_launch(struct redis_request *request);
+/* Its command, as it stands, into the link's buffer; redis_link_end() is left to the caller. */
+void redis_request_write(struct redis_request *request);
 /* A record that was left behind on disk, and is in this worker's outbox now. */
 void redis_request_resume(struct redis_quota *rq, const struct outbox_record *record);
 

@@ -97,5 +97,10 @@ void redis_link_load_scripts(struct redis_link *link);
 void redis_link_give_up(struct redis_link *link, const char *why);
 /* An error that says the store is down, not that this one command was wrong. */
 bool redis_error_is_down(const char *error);
+/* Between redis_link.c and redis_greeting.c: what is said first, and that it went well. */
+void redis_greeting_init(struct redis_link *link);
+void redis_greeting_send(struct redis_link *link);
+void redis_link_greeted(struct redis_link *link);
+
 /* All calls are answered with NULL. */
 void redis_link_close(struct redis_link *link);

@@ -12,11 +12,9 @@
 #include "base/log.h"
 #include "quota/row.h"
 
-#define REAP_EVERY   16
-#define ROUNDS_MAX   256
-#define COMPLAIN_US  INT64_C(1000000)
-#define ASK_AGAIN    (-3)
-#define RESERVE_ARGS 5 /* before those of each limit */
+#define ROUNDS_MAX  256
+#define COMPLAIN_US INT64_C(1000000)
+#define ASK_AGAIN   (-3)
 
 static void on_done(struct redis_call *call, const redisReply *reply);
 
@@ -56,104 +54,10 @@ static void wake(struct redis_request *request, enum status st)
 
 /* --- out --- */
 
-static void begin_script(struct redis_link *link, enum redis_script script,
-                         const struct hold_handle *handle, int args)
-{
-    struct redis_key ledger = redis_ledger_key(handle);
-    int windows = redis_token_windows(handle);
-
-    redis_link_begin(link, 3 + 1 + windows + args);
-    redis_link_arg(link, TEXT("EVALSHA"));
-    redis_link_arg(link, (struct text){link->digests.hex[script], SHA1_HEX_LEN});
-    redis_link_arg_int(link, 1 + windows);
-    redis_link_arg(link, redis_key_text(&ledger));
-    for (int i = 0; i < windows; i++) {
-        struct redis_key row = redis_row_key(handle, i);
-
-        redis_link_arg(link, redis_key_text(&row));
-    }
-    redis_link_arg(link, redis_token_text(handle));
-}
-
-static void send_reserve(struct redis_request *request)
-{
-    struct redis_quota *rq = request->from;
-    struct redis_link *link = &rq->link;
-    const struct reservation *r = request->r;
-    struct outbox_record *record = &request->record;
-    int64_t now_us = quota_now_us(&rq->base);
-    bool is_reaping = ++rq->reserves % REAP_EVERY == 0;
-
-    if (record->expires_us == 0) /* a lease counts from the first time that it is asked for */
-        record->expires_us = now_us + rq->base.lease_us;
-    begin_script(link, SCRIPT_RESERVE, &record->handle, RESERVE_ARGS + 2 * r->limits_len);
-    redis_link_arg_int(link, redis_score(record->expires_us, false));
-    redis_link_arg_int(link, redis_token_grains(&record->handle));
-    redis_link_arg_int(link, redis_horizon(now_us));
-    redis_link_arg_int(link, is_reaping);
-    for (int i = 0; i < r->limits_len; i++) {
-        redis_link_arg_int(link, grains_of(r->limits[i].limit.units));
-        redis_link_arg_int(link, redis_row_expiry(r, rq->base.lease_us));
-    }
-}
-
-static void send_score(struct redis_request *request, bool is_committed)
-{
-    struct redis_link *link = &request->from->link;
-    struct redis_key ledger = redis_ledger_key(&request->record.handle);
-
-    redis_link_begin(link, 6);
-    redis_link_arg(link, TEXT("ZADD"));
-    redis_link_arg(link, redis_key_text(&ledger));
-    redis_link_arg(link, TEXT("XX"));
-    redis_link_arg(link, TEXT("CH"));
-    redis_link_arg_int(link, redis_score(request->record.expires_us, is_committed));
-    redis_link_arg(link, redis_token_text(&request->record.handle));
-}
-
-static void send_settle(struct redis_request *request)
-{
-    struct redis_link *link = &request->from->link;
-    const struct hold_handle *handle = &request->record.handle;
-    int64_t left = redis_token_grains(handle) - request->record.used_grains;
-    struct redis_key ledger = redis_ledger_key(handle);
-
-    if (left > 0) {
-        begin_script(link, SCRIPT_SETTLE, handle, 2);
-        redis_link_arg_int(link, left);
-        return;
-    }
-    redis_link_begin(link, 3);
-    redis_link_arg(link, TEXT("ZREM"));
-    redis_link_arg(link, redis_key_text(&ledger));
-    redis_link_arg(link, redis_token_text(handle));
-}
-
-static void send_revive(struct redis_request *request)
-{
-    struct redis_quota *rq = request->from;
-    const struct outbox_record *record = &request->record;
-    int64_t expires_us = MAX(record->expires_us, quota_now_us(&rq->base) + rq->base.lease_us);
-
-    begin_script(&rq->link, SCRIPT_REVIVE, &record->handle, 4);
-    redis_link_arg_int(&rq->link, redis_score(expires_us, true));
-    redis_link_arg_int(&rq->link, redis_token_grains(&record->handle));
-    redis_link_arg_int(&rq->link, record->row_expiry_s);
-}
-
 static void transmit(struct redis_request *request)
 {
     request->is_sent = true;
-    if (request->kind == REQUEST_RESERVE)
-        send_reserve(request);
-    else if (request->kind == REQUEST_RENEW)
-        send_score(request, request->is_committed);
-    else if (request->is_reviving)
-        send_revive(request);
-    else if (request->record.kind == OUTBOX_COMMIT)
-        send_score(request, true);
-    else
-        send_settle(request);
+    redis_request_write(request);
     redis_link_end(&request->from->link, &request->call);
 }
 
@@ -475,6 +379,7 @@ static bool is_told_now(const struct redis_request *request)
 
 static struct redis_request *first_to_tell(struct redis_quota *rq)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed has left the ring, which it does not see */
     LIST_EACH (node, &rq->ops) {
         struct redis_request *request = container_of(node, struct redis_request, in_ops);
 
@@ -508,10 +413,10 @@ void redis_requests_free(struct redis_quota *rq)
 {
     int forgotten = 0;
 
-    for (struct list *node = list_pop_front(&rq->unsent); node;
-         node = list_pop_front(&rq->unsent)) {
+    LIST_EACH (node, &rq->unsent) {
         struct redis_request *request = container_of(node, struct redis_request, in_unsent);
 
+        list_remove(node);
         forgotten += !request->is_on_disk;
         free(request);
     }

@@ -39,7 +39,7 @@ backends:
 {backends}pass:
   - GET /v1/models
 log:
-  access: access.log
+  access: {access}
 """
 BACKEND = """\
   - name: {name}
@@ -134,6 +134,7 @@ class Demo:
 
     def configure(self, store):
         config = CONFIG.format(
+            access=os.path.join(FOLDER, "access.log"),
             listen=f"127.0.0.1:{port(8080)}", admin=f"127.0.0.1:{port(9901)}", store=store,
             policy=os.path.join(ROOT, "policies", "free-three-a-day.yaml"),
             backends="".join(BACKEND.format(name=f"gpu{i}", url=gpu.url)
@@ -273,6 +274,7 @@ def on_signal(_number, _frame):
 
 
 def main():
+    sys.stdout.reconfigure(errors="replace")        # a terminal that has no Korean
     signal.signal(signal.SIGTERM, on_signal)
     demo, status, is_shown = Demo(), 0, False
     try:

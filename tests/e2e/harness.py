@@ -79,7 +79,7 @@ def _die_with_parent():
 
 
 class Program:
-    """A started program, what it said, and its end."""
+    """A started program, what it said, and its end.  In a session of its own: a Ctrl-C is for us, not for it."""
 
     def __init__(self, *command, name=None, env=None, cwd=None):
         self.name = name or os.path.basename(command[0])
@@ -88,7 +88,8 @@ class Program:
         self._was_killed = False
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            preexec_fn=_die_with_parent, env={**os.environ, **(env or {})}, cwd=cwd)
+            preexec_fn=_die_with_parent, start_new_session=True, cwd=cwd,
+            env={**os.environ, **(env or {})})
         self._readers = [threading.Thread(target=self._read, args=(pipe,), daemon=True)
                          for pipe in (self.process.stdout, self.process.stderr)]
         for reader in self._readers:

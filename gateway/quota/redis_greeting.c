@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_greeting.c - what a link says first on every connection, and the clock that it keeps.      Runs on: worker. */
+
+#include <string.h>
+
+#include "base/log.h"
+#include "quota/redis_link.h"
+
+#define SYNC_US INT64_C(10000000)
+/* A clock this far from Redis's is worth a line. */
+#define CLOCK_SKEW_US INT64_C(5000000)
+
+static bool take_time(struct redis_link *link, const redisReply *reply)
+{
+    uint64_t seconds, micros;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reply->element[0]->str ||
+        !reply->element[1]->str)
+        return false;
+    if (text_to_u64((struct text){reply->element[0]->str, reply->element[0]->len}, &seconds) ||
+        text_to_u64((struct text){reply->element[1]->str, reply->element[1]->len}, &micros))
+        return false;
+
+    int64_t now_us = loop_now_us(link->loop);
+    int64_t halfway_us = (link->time.queued_us + now_us) / 2;
+
+    link->clock_offset_us = (int64_t)(seconds * 1000000 + micros) - halfway_us;
+    return true;
+}
+
+static void call_time(struct redis_link *link)
+{
+    redis_link_begin(link, 1);
+    redis_link_arg(link, TEXT("TIME"));
+    redis_link_end(link, &link->time);
+}
+
+static void on_sync(struct timer *timer)
+{
+    call_time(container_of(timer, struct redis_link, sync));
+}
+
+static void report_skew(const struct redis_link *link)
+{
+    int64_t skew_us = loop_now_us(link->loop) + link->clock_offset_us - loop_wall_us(link->loop);
+
+    if (skew_us > CLOCK_SKEW_US || skew_us < -CLOCK_SKEW_US)
+        log_event(LOG_WARN, "quota_clock_skew", "store=redis ahead_ms=%lld",
+                  (long long)(skew_us / 1000));
+}
+
+static void on_time(struct redis_call *call, const redisReply *reply)
+{
+    struct redis_link *link = call->of;
+
+    if (!reply)
+        return;
+    if (!take_time(link, reply)) {
+        redis_link_give_up(link, reply->type == REDIS_REPLY_ERROR ? reply->str : "no TIME");
+        return;
+    }
+    link->synced(link);
+    timer_set(link->loop, &link->sync, loop_now_us(link->loop) + SYNC_US);
+    if (link->state == LINK_GREETING) {
+        report_skew(link);
+        redis_link_greeted(link);
+    }
+}
+
+/* A step of the greeting that must go well. */
+static void on_greeted(struct redis_call *call, const redisReply *reply)
+{
+    if (reply && reply->type == REDIS_REPLY_ERROR)
+        redis_link_give_up(call->of, reply->str);
+}
+
+/* Without "noeviction", Redis may drop counts when its memory is full.  Not every Redis lets one ask. */
+static void on_policy(struct redis_call *call, const redisReply *reply)
+{
+    UNUSED(call);
+    if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        !reply->element[1]->str)
+        return;
+    if (strcmp(reply->element[1]->str, "noeviction") != 0)
+        log_event(LOG_WARN, "quota_eviction",
+                  "store=redis maxmemory_policy=%s expected=noeviction: counts may be lost",
+                  reply->element[1]->str);
+}
+
+static void greet(struct redis_link *link, const struct text *args, int len,
+                  void (*done)(struct redis_call *call, const redisReply *reply))
+{
+    struct redis_call *call = &link->greetings[link->greetings_len++];
+
+    ASSERT(link->greetings_len <= GREETINGS_MAX);
+    *call = (struct redis_call){.done = done};
+    redis_link_begin(link, len);
+    for (int i = 0; i < len; i++)
+        redis_link_arg(link, args[i]);
+    redis_link_end(link, call);
+}
+
+#define GREET(link, done, ...)                                                                     \
+    greet(link, (const struct text[]){__VA_ARGS__},                                                \
+          (int)ARRAY_LEN(((const struct text[]){__VA_ARGS__})), done)
+
+static void greet_auth(struct redis_link *link)
+{
+    const struct redis_target *target = link->target;
+
+    if (target->password && target->user)
+        GREET(link, on_greeted, TEXT("AUTH"), text_of(target->user), text_of(target->password));
+    else if (target->password)
+        GREET(link, on_greeted, TEXT("AUTH"), text_of(target->password));
+}
+
+static void greet_db(struct redis_link *link)
+{
+    char buf[16];
+    struct text_out db;
+
+    if (link->target->db == 0)
+        return;
+    text_out_init(&db, buf, sizeof(buf));
+    text_out_int(&db, link->target->db);
+    GREET(link, on_greeted, TEXT("SELECT"), text_out_text(&db));
+}
+
+void redis_greeting_send(struct redis_link *link)
+{
+    link->greetings_len = 0;
+    greet_auth(link);
+    greet_db(link);
+    for (int i = 0; i < SCRIPTS; i++)
+        GREET(link, on_greeted, TEXT("SCRIPT"), TEXT("LOAD"),
+              text_of(redis_script_source((enum redis_script)i)));
+    GREET(link, on_policy, TEXT("CONFIG"), TEXT("GET"), TEXT("maxmemory-policy"));
+    /* A replica, a full memory and a failing disk show here, and not first to a client. */
+    GREET(link, on_greeted, TEXT("SET"), TEXT("mg:up"), TEXT("1"), TEXT("EX"), TEXT("60"));
+    call_time(link);
+}
+
+void redis_link_load_scripts(struct redis_link *link)
+{
+    if (link->scripts_loaded_turn == loop_turn(link->loop))
+        return;
+    for (int i = 0; i < SCRIPTS; i++)
+        if (!list_is_empty(&link->reload[i].link))
+            return; /* on their way */
+    link->scripts_loaded_turn = loop_turn(link->loop);
+    for (int i = 0; i < SCRIPTS; i++) {
+        redis_link_begin(link, 3);
+        redis_link_arg(link, TEXT("SCRIPT"));
+        redis_link_arg(link, TEXT("LOAD"));
+        redis_link_arg(link, text_of(redis_script_source((enum redis_script)i)));
+        redis_link_end(link, &link->reload[i]);
+    }
+}
+
+static void on_reloaded(struct redis_call *call, const redisReply *reply)
+{
+    UNUSED(call); /* scripts that could not be loaded show in the calls that need them */
+    UNUSED(reply);
+}
+
+void redis_greeting_init(struct redis_link *link)
+{
+    link->time.done = on_time;
+    timer_init(&link->sync, on_sync);
+    for (int i = 0; i < SCRIPTS; i++) {
+        list_init(&link->reload[i].link);
+        link->reload[i].done = on_reloaded;
+    }
+}
