@@ -191,7 +191,7 @@ static enum status head_came(struct request *req)
     if (!req->answer_head.len)
         return ST_NOMEM;
     st = commit(req);
-    return st == ST_OK ? pump(req) : st;
+    return st == ST_PENDING ? st : pump(req);
 }
 
 static void on_op(struct op *op, enum status st)

@@ -497,3 +497,19 @@ Test(quota_redis_trouble, grants_are_kept_apart_from_use)
     cr_assert_eq(rig_redis(&rig, "HGET %s %b", row, r.token, (size_t)6), 33554433);
     end_with_nothing_held();
 }
+
+Test(quota_redis_trouble, a_retry_does_not_undo_a_commit)
+{
+    struct reservation r, again;
+
+    rig_start(&rig);
+    hold(&r, 1, 1, 9);
+    again = r;
+    again.state = RESERVATION_NONE;
+    list_init(&again.live);
+    cr_assert_eq(rig_commit(&rig, rig.q[0], &r, -1), ST_OK);
+    cr_assert_eq(rig_reserve(&rig, rig.q[0], &again), ST_OK);
+    cr_assert_gt(rig_redis(&rig, "ZSCORE mg:{1}:h %b", r.token, (size_t)r.token_len), 1 << 30);
+    quota_settle(rig.q[0], &r, 0);
+    end_with_nothing_held();
+}
