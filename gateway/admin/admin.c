@@ -96,6 +96,8 @@ static void send_answer(struct visitor *v, struct admin_answer *answer)
     http_write_int_field(&out, TEXT("content-length"), (int64_t)answer->body_len);
     http_write_field(&out, TEXT("cache-control"), TEXT("no-store"));
     http_write_field(&out, TEXT("connection"), TEXT("close"));
+    if (answer->status == 405)
+        http_write_field(&out, TEXT("allow"), TEXT("GET, HEAD"));
     http_write_end(&out);
     v->out_len = out.len;
     if (has_body && answer->body_len) {

@@ -8,6 +8,8 @@
 
 #include "backend/pool.h"
 
+#define READS_PER_TURN 16
+
 /* --- waiting ----------------------------------------------------------------------------------------------------------- */
 
 static void wait_cancel(struct op *op)
@@ -134,56 +136,30 @@ void upstream_give(struct upstream **where)
     if (!u)
         return;
     ASSERT(!u->op);
-    if (stream_is_open(&u->stream) && u->keeps_alive && u->is_sent_whole &&
-        u->parser.is_complete && !u->rest.len) {
+    if (stream_is_open(&u->stream) && u->keeps_alive && u->is_sent_whole && u->parser.is_complete &&
+        !u->rest.len) {
         slab_give(u->pool->slabs, &u->slab);
+        u->has_sent = false; /* of the job to come */
         pool_keep(u->pool, u);
         return;
     }
     retire(u);
 }
 
-/* --- sending ----------------------------------------------------------------------------------------------------------- */
+/* --- the head of the answer -------------------------------------------------------------------------------------------- */
 
-static void advance_iov(struct iovec *iov, size_t len)
+/* A backend that answers faster than its client reads leaves room for the others: what it sends beyond this waits for the
+ * next turn. */
+static bool may_read(struct upstream *u)
 {
-    for (int i = 0; i < 2; i++) {
-        size_t part = MIN(len, iov[i].iov_len);
+    uint64_t turn = loop_turn(u->pool->loop);
 
-        iov[i].iov_base = (char *)iov[i].iov_base + part;
-        iov[i].iov_len -= part;
-        len -= part;
+    if (u->read_turn != turn) {
+        u->read_turn = turn;
+        u->reads = 0;
     }
+    return u->reads++ < READS_PER_TURN;
 }
-
-/* A backend that answers before it has read all may not read the rest: what it says is what counts. */
-static enum status send_step(struct upstream *u)
-{
-    while (u->unsent[0].iov_len + u->unsent[1].iov_len > 0) {
-        size_t len = 0;
-        enum status st = stream_write(&u->stream, u->unsent, 2, &len);
-
-        if (st == ST_PENDING)
-            return ST_PENDING;
-        if (st != ST_OK)
-            return u->has_sent ? ST_OK : ST_UNAVAILABLE; /* an answer may lie there; if not, reading tells */
-        u->has_sent = true;
-        advance_iov(u->unsent, len);
-    }
-    u->is_sent_whole = true;
-    return ST_OK;
-}
-
-enum status upstream_send(struct upstream *u, struct text head, struct text body, struct op *op)
-{
-    u->unsent[0] = (struct iovec){(void *)(uintptr_t)head.ptr, head.len};
-    u->unsent[1] = (struct iovec){(void *)(uintptr_t)body.ptr, body.len};
-    u->has_sent = false;
-    u->is_sent_whole = false;
-    return run_step(u, send_step, STREAM_READ | STREAM_WRITE, op);
-}
-
-/* --- the answer -------------------------------------------------------------------------------------------------------- */
 
 /* Looks for a head in the last `len` bytes of the slab. */
 static enum status parse_head(struct upstream *u, size_t len)
@@ -216,6 +192,8 @@ static enum status head_step(struct upstream *u)
         size_t len = 0;
         enum status st;
 
+        if (!may_read(u))
+            return ST_PENDING;
         if (!u->slab) {
             bool answers_head = u->parser.answers_head;
 
@@ -242,24 +220,77 @@ static enum status head_step(struct upstream *u)
     }
 }
 
-static enum status head_done_step(struct upstream *u)
+static enum status find_head(struct upstream *u)
 {
-    enum status st = head_step(u);
+    if (u->head_st != ST_PENDING)
+        return u->head_st;
+    u->head_st = head_step(u);
+    if (u->head_st == ST_OK) {
+        u->keeps_alive = u->slab->head.keeps_alive;
+        u->rest = (struct text){u->slab->bytes + u->slab->at, u->slab->len - u->slab->at};
+    }
+    return u->head_st;
+}
 
-    if (st != ST_OK)
-        return st;
-    u->keeps_alive = u->slab->head.keeps_alive;
-    u->rest = (struct text){u->slab->bytes + u->slab->at, u->slab->len - u->slab->at};
+/* --- sending ----------------------------------------------------------------------------------------------------------- */
+
+static void advance_iov(struct iovec *iov, size_t len)
+{
+    for (int i = 0; i < 2; i++) {
+        size_t part = MIN(len, iov[i].iov_len);
+
+        iov[i].iov_base = (char *)iov[i].iov_base + part;
+        iov[i].iov_len -= part;
+        len -= part;
+    }
+}
+
+/* A backend that answers before it has read all may never read the rest: what it says is what counts.  One that is lost is
+ * found so again by whoever waits for its answer, unless nothing had left. */
+static enum status look_for_answer(struct upstream *u)
+{
+    if (find_head(u) == ST_PENDING)
+        return ST_PENDING;
+    return u->has_sent ? ST_OK : ST_UNAVAILABLE;
+}
+
+static enum status send_step(struct upstream *u)
+{
+    while (u->unsent[0].iov_len + u->unsent[1].iov_len > 0) {
+        size_t len = 0;
+        enum status st = stream_write(&u->stream, u->unsent, 2, &len);
+
+        if (st == ST_PENDING)
+            return look_for_answer(u);
+        if (st != ST_OK)
+            return u->has_sent ? ST_OK : ST_UNAVAILABLE; /* an answer may lie there */
+        u->has_sent = true;
+        advance_iov(u->unsent, len);
+    }
+    u->is_sent_whole = true;
     return ST_OK;
 }
 
-enum status upstream_await_head(struct upstream *u, bool answers_head, struct op *op)
+enum status upstream_send(struct upstream *u, struct text head, struct text body,
+                          bool is_method_head, struct op *op)
 {
+    u->unsent[0] = (struct iovec){(void *)(uintptr_t)head.ptr, head.len};
+    u->unsent[1] = (struct iovec){(void *)(uintptr_t)body.ptr, body.len};
+    u->has_sent = false;
+    u->is_sent_whole = false;
+    u->head_st = ST_PENDING;
     u->rest = TEXT_NONE;
     u->keeps_alive = false;
     u->parser.is_complete = false;
-    u->parser.answers_head = answers_head;
-    return run_step(u, head_done_step, STREAM_READ, op);
+    u->parser.answers_head = is_method_head;
+    return run_step(u, send_step, STREAM_READ | STREAM_WRITE, op);
+}
+
+/* --- the answer -------------------------------------------------------------------------------------------------------- */
+
+enum status upstream_await_head(struct upstream *u, struct op *op)
+{
+    return run_step(u, find_head, STREAM_READ, op);
 }
 
 /* Hands out content from the bytes at hand.  ST_PENDING: there is none among them. */
@@ -291,6 +322,8 @@ static enum status read_step(struct upstream *u)
         if (st != ST_PENDING)
             return st;
         slab_give(u->pool->slabs, &u->slab);
+        if (!may_read(u))
+            return ST_PENDING;
         st = stream_read(&u->stream, u->buf, u->buf_size, &len);
         if (st == ST_PENDING)
             return ST_PENDING;

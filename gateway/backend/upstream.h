@@ -32,6 +32,9 @@ struct upstream {
     struct text piece;      /* what upstream_read() found */
     struct text *piece_out; /* where its caller wants it */
     struct iovec unsent[2];
+    enum status head_st; /* ST_PENDING until the answer's head came, or will not come; that may be while sending */
+    uint64_t read_turn;  /* the loop's turn that `reads` counts in */
+    int reads;
     bool has_sent;
     bool is_sent_whole;
     bool keeps_alive;
@@ -42,14 +45,15 @@ struct upstream {
 MUST_CHECK enum status upstream_connect(struct pool *pool, struct backend *backend, struct op *op,
                                         struct upstream **out);
 
-/* Sends head and body, which must stay where they are until it is done.  ST_OK: all is sent, or the backend answers
- * already.  ST_UNAVAILABLE: it broke; has_sent tells whether anything had left. */
+/* Begins an exchange: sends head and body, which must stay where they are until it is done.  is_method_head: the answer
+ * will have no content.  ST_OK: all is sent, or the backend answers already and may never read the rest.
+ * ST_UNAVAILABLE: it broke, and nothing had left. */
 MUST_CHECK enum status upstream_send(struct upstream *u, struct text head, struct text body,
-                                     struct op *op);
+                                     bool is_method_head, struct op *op);
 
 /* ST_OK: u->slab->head is the answer's head, until the first upstream_read().  1xx heads are skipped.
  * ST_UNAVAILABLE: lost.  ST_INVALID: what came is not HTTP, or its head is too large. */
-MUST_CHECK enum status upstream_await_head(struct upstream *u, bool answers_head, struct op *op);
+MUST_CHECK enum status upstream_await_head(struct upstream *u, struct op *op);
 
 /* The next piece of the answer's content, valid until the next call.  ST_OK; ST_CLOSED: there is no more, the answer is
  * whole; ST_PENDING: *out is written when the op is done with ST_OK; ST_UNAVAILABLE: it broke off; ST_INVALID: its framing

@@ -31,7 +31,8 @@ struct shared_gate {
     atomic_int waiting; /* in all queues.       write: workers    read: all */
     atomic_int waiting_by_worker
         [WORKERS_MAX];       /* write: that worker   read: workers that give a slot back */
-    atomic_bool is_kicked[WORKERS_MAX];        /* its kick is in its mailbox.  write: all */
+    atomic_int kicks[WORKERS_MAX]; /* 0, or 1 + how many workers after it the kick in its mailbox is for, too.
+                                    * write: all */
     atomic_int requests;     /* at work.             write: workers    read: control (drain) */
     atomic_int connections;  /* write: workers       read: control */
     atomic_bool is_draining; /* write: control       read: workers */

@@ -190,6 +190,8 @@ void accesslog_write(struct accesslog *log, const struct request *req)
 
 void accesslog_close(struct accesslog *log)
 {
+    if (log->fd < 0)
+        return;
     flush(log);
     if (log->fd > STDERR_FILENO)
         close(log->fd);

@@ -10,9 +10,10 @@
 #include "gate/request.h"
 #include "http/writer.h"
 
-#define REFUSAL_MESSAGE_MAX 512
-#define REFUSAL_BODY_MAX 4096
-#define REFUSAL_HEAD_MAX 2048
+/* Over the longest message of a policy; the body holds it with each byte escaped. */
+#define REFUSAL_MESSAGE_MAX 1024
+#define REFUSAL_BODY_MAX    (6 * REFUSAL_MESSAGE_MAX + 1024)
+#define REFUSAL_HEAD_MAX    2048
 /* A day's reset is told to everybody at the same time; those who wait for it are spread over this. */
 #define RESET_JITTER_S 30
 
@@ -62,8 +63,9 @@ static void print_message(const struct request *req, struct text_out *out)
     else if (req->outcome == OUTCOME_QUOTA_EXHAUSTED)
         print_quota_message(req, out);
     else if (req->outcome == OUTCOME_TOO_MANY_IMAGES)
-        text_out_printf(out, "'n' is %lld; an account of this tier may ask for at most %lld images "
-                             "in one request.",
+        text_out_printf(out,
+                        "'n' is %lld; an account of this tier may ask for at most %lld images "
+                        "in one request.",
                         (long long)req->job.images, (long long)req->terms.max_images_per_request);
     else
         text_out_add(out, text_of(row->message ? row->message : req->message->text));
@@ -118,9 +120,9 @@ static void write_head(struct request *req, struct text body, struct text_out *o
 
     http_write_status(out, row->status);
     http_write_date(out, loop_wall_us(req->gate->loop));
-    http_write_field(out, TEXT("content-type"),
-                     text_of(req->wants_problem ? problem_content_type
-                                                : req->dialect->refusal_content_type));
+    http_write_field(
+        out, TEXT("content-type"),
+        text_of(req->wants_problem ? problem_content_type : req->dialect->refusal_content_type));
     http_write_int_field(out, TEXT("content-length"), (int64_t)body.len);
     http_write_field(out, TEXT("cache-control"), TEXT("no-store"));
     http_write_field(out, TEXT("x-meltguard-reason"), text_of(row->word));
@@ -161,6 +163,8 @@ enum status answer_begin(struct request *req)
         if (!client_skip_body(client))
             client->must_close = true;
         send_refusal(req);
+    } else if (!req->is_answer_begun) {
+        client->must_close = true; /* or the next answer would seem to be this request's */
     }
     return client_flush(client, &req->op);
 }

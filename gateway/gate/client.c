@@ -11,8 +11,10 @@
 #include "gate/gate.h"
 #include "gate/request.h"
 
-#define LINGER_US INT64_C(2000000)
+#define LINGER_US        INT64_C(2000000)
 #define LINGER_BYTES_MAX ((size_t)4 << 20)
+/* A client that sends faster than it is read leaves room for the others. */
+#define BODY_READS_PER_TURN 16
 
 /* --- the end of a connection -------------------------------------------------------------------------------------------- */
 
@@ -100,14 +102,22 @@ static void wait_cancel(struct op *op)
     c->step = NULL;
 }
 
-static enum status wait_with(struct client *c, enum status (*step)(struct client *c),
-                             struct op *op)
+static enum status wait_with(struct client *c, enum status (*step)(struct client *c), struct op *op)
 {
     c->op = op;
     c->step = step;
     op->callee = c;
     op->cancel = wait_cancel;
     return ST_PENDING;
+}
+
+/* Read interest is dropped where bytes come that nobody waits for, so a wait for bytes begins by asking for it. */
+static enum status wait_for_bytes(struct client *c, enum status (*step)(struct client *c),
+                                  struct op *op)
+{
+    if (!(c->stream.wanted & STREAM_READ))
+        stream_want(&c->stream, c->stream.wanted | STREAM_READ);
+    return wait_with(c, step, op);
 }
 
 static void run_step(struct client *c)
@@ -186,7 +196,7 @@ enum status client_await_head(struct client *c, struct op *op)
     slab_compact(c->slab);
     http_parser_next(&c->parser, &c->slab->head);
     st = parse_head(c);
-    return st == ST_PENDING ? wait_with(c, head_step, op) : st;
+    return st == ST_PENDING ? wait_for_bytes(c, head_step, op) : st;
 }
 
 /* Moves body bytes that are at hand in [*at, len) of `bytes` to the body.  ST_OK: the body is whole. */
@@ -225,7 +235,7 @@ static enum status body_step(struct client *c)
 {
     struct gate *gate = c->gate;
 
-    for (;;) {
+    for (int reads = 0; reads < BODY_READS_PER_TURN; reads++) {
         size_t len = 0, at = 0;
         enum status st;
 
@@ -248,6 +258,7 @@ static enum status body_step(struct client *c)
             return ST_PENDING;
         request_moved(c->req);
     }
+    return ST_PENDING;
 }
 
 enum status client_await_body(struct client *c, struct body *body, struct op *op)
@@ -262,7 +273,7 @@ enum status client_await_body(struct client *c, struct body *body, struct op *op
     st = take_body_from_slab(c);
     if (st == ST_PENDING)
         st = body_step(c);
-    return st == ST_PENDING ? wait_with(c, body_step, op) : st;
+    return st == ST_PENDING ? wait_for_bytes(c, body_step, op) : st;
 }
 
 bool client_skip_body(struct client *c)
@@ -280,12 +291,16 @@ void client_release_head(struct client *c)
     c->head_len = 0;
 }
 
-/* The first bytes of a request, or the end, on an idle connection. */
+/* The first bytes of a request, or the end, on an idle connection.  Where bytes are there already, the request waits in
+ * gate->eager for the end of this turn. */
 static void read_first(struct client *c)
 {
     size_t len = 0;
-    enum status st = read_more(c, &len);
+    enum status st;
 
+    if (c->slab)
+        return;
+    st = read_more(c, &len);
     if (st == ST_OK)
         request_start(c);
     else if (st != ST_PENDING)
@@ -411,6 +426,7 @@ enum status client_flush(struct client *c, struct op *op)
 static void on_ready(struct stream *stream, unsigned what)
 {
     struct client *c = container_of(stream, struct client, stream);
+    bool waits_for_bytes;
 
     if (c->is_lingering) {
         linger_read(c);
@@ -420,14 +436,13 @@ static void on_ready(struct stream *stream, unsigned what)
         write_backlog(c);
     if (c->is_gone || !stream_is_open(stream))
         return;
-    if (c->op)
-        run_step(c);
-    else if (!(what & STREAM_READ))
-        return;
-    else if (c->req)
-        read_ahead(c);
-    else
+    waits_for_bytes = c->op && c->step != flush_step;
+    if (!c->req && (what & STREAM_READ))
         read_first(c);
+    else if (c->req && !waits_for_bytes && (what & STREAM_READ))
+        read_ahead(c);
+    if (waits_for_bytes || (c->op && c->step == flush_step))
+        run_step(c);
 }
 
 static void on_timer(struct timer *timer)
@@ -473,6 +488,7 @@ enum status client_open(struct gate *gate, int fd, const struct address *from)
 void client_stop(struct client *c)
 {
     c->must_reset = c->req != NULL;
+    c->backlog_len = 0; /* or the request would wait for it to be taken */
     if (c->req)
         request_abort(c->req, OUTCOME_STOPPED);
     else

@@ -54,7 +54,7 @@ static enum status send_job(struct request *req)
     req->job_head = forward_job_head(req, &req->client->slab->head);
     if (!req->job_head.len)
         return ST_NOMEM;
-    return upstream_send(req->upstream, req->job_head, body, &req->op);
+    return upstream_send(req->upstream, req->job_head, body, req->is_method_head, &req->op);
 }
 
 /* Nothing had left when it broke: an idle upstream was closed in this very moment, or a new one at once. */

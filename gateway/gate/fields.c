@@ -26,11 +26,28 @@ static void write_policy(const struct reservation *r, struct text_out *out)
     text_out_add(out, TEXT("\r\n"));
 }
 
+/* Units that this request held and does not use: given back, or about to be. */
+static int64_t returned_units(const struct request *req)
+{
+    const struct reservation *r = &req->reservation;
+
+    if (r->state == RESERVATION_SETTLED)
+        return r->held_units - r->used_units;
+    return req->answer_status && req->answer_status / 100 != 2 ? r->held_units : 0;
+}
+
+static int64_t images_left(const struct request *req, const struct reserved_limit *limit)
+{
+    int64_t returned = returned_units(req);
+
+    return MIN(reserved_limit_left(limit) + returned, limit->limit.units) / UNITS_PER_IMAGE;
+}
+
 static void write_limit(const struct request *req, const struct reserved_limit *limit,
                         struct text_out *out)
 {
     int64_t reset_s = seconds_to_reset(req, &limit->limit);
-    int64_t left = reserved_limit_left(limit) / UNITS_PER_IMAGE;
+    int64_t left = images_left(req, limit);
 
     text_out_printf(out, "RateLimit: \"%s\";r=%lld;t=%lld\r\n", limit_name(limit->limit.kind),
                     (long long)left, (long long)reset_s);

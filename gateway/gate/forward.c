@@ -7,8 +7,8 @@
 #include "gate/request.h"
 #include "http/writer.h"
 
-/* Room for the fields that are added to a head. */
-#define ADDED_BYTES 2048
+/* Room for the fields that are added to a head, and for the path of a backend. */
+#define ADDED_BYTES 4096
 
 enum drop { DROP_ALWAYS, DROP_IF_COUNTED, DROP_IF_KEY_IS_OURS };
 
@@ -49,24 +49,28 @@ static bool job_drops_field(const struct request *req, const struct http_field *
     return false;
 }
 
-/* What stood before is kept only where a trusted proxy said it. */
-static void write_appended(struct text_out *out, struct text name, struct text before,
+/* All lines of a list field as one, and what is added to it.  What stood before is kept only where a trusted proxy said
+ * it. */
+static void write_appended(struct text_out *out, struct text name, const struct http_head *before,
                            struct text added)
 {
     text_out_add(out, name);
     text_out_add(out, TEXT(": "));
-    if (before.len) {
-        text_out_add(out, before);
+    for (int i = 0; before && i < before->fields_len; i++) {
+        const struct http_field *field = &before->fields[i];
+
+        if (!field->value.len || !http_name_equal(field->name, name))
+            continue;
+        text_out_add(out, field->value);
         text_out_add(out, TEXT(", "));
     }
     text_out_add(out, added);
     text_out_add(out, TEXT("\r\n"));
 }
 
-static void write_forwarded(struct request *req, const struct http_head *head,
-                            struct text_out *out)
+static void write_forwarded(struct request *req, const struct http_head *head, struct text_out *out)
 {
-    bool is_trusted = head_peer_is_trusted(req);
+    const struct http_head *before = head_peer_is_trusted(req) ? head : NULL;
     char host[ADDRESS_TEXT_MAX], element[ADDRESS_TEXT_MAX + 64];
     struct text_out peer, forwarded;
 
@@ -77,24 +81,16 @@ static void write_forwarded(struct request *req, const struct http_head *head,
         text_out_printf(&forwarded, "for=\"[%s]\";proto=http", host);
     else
         text_out_printf(&forwarded, "for=%s;proto=http", host);
-    write_appended(out, TEXT("x-forwarded-for"),
-                   is_trusted ? head_field(head, TEXT("x-forwarded-for")) : TEXT_NONE,
-                   text_out_text(&peer));
-    write_appended(out, TEXT("forwarded"),
-                   is_trusted ? head_field(head, TEXT("forwarded")) : TEXT_NONE,
-                   text_out_text(&forwarded));
-    write_appended(out, TEXT("via"), head_field(head, TEXT("via")), TEXT("1.1 meltguard"));
+    write_appended(out, TEXT("x-forwarded-for"), before, text_out_text(&peer));
+    write_appended(out, TEXT("forwarded"), before, text_out_text(&forwarded));
+    write_appended(out, TEXT("via"), head, TEXT("1.1 meltguard"));
     http_write_field(out, TEXT("x-forwarded-proto"), TEXT("http"));
 }
 
-static bool out_init(struct request *req, struct text_out *out, size_t size)
+/* A field takes at most one byte more than it took before, and was at least four bytes long. */
+static size_t room_for(const struct http_head *head)
 {
-    char *buf = arena_alloc(&req->arena, size);
-
-    if (!buf)
-        return false;
-    text_out_init(out, buf, size);
-    return true;
+    return head->head_bytes * 2 + ADDED_BYTES;
 }
 
 static void write_target(const struct request *req, const struct http_head *head,
@@ -115,8 +111,12 @@ struct text forward_job_head(struct request *req, const struct http_head *head)
 {
     struct text_out out;
 
-    if (!out_init(req, &out, head->head_bytes * 2 + ADDED_BYTES))
+    /* The same for each backend that is tried. */
+    if (!req->job_head_buf)
+        req->job_head_buf = arena_alloc(&req->arena, room_for(head));
+    if (!req->job_head_buf)
         return TEXT_NONE;
+    text_out_init(&out, req->job_head_buf, room_for(head));
     write_target(req, head, &out);
     http_write_field(&out, TEXT("host"), text_of(req->backend->host_port));
     for (int i = 0; i < head->fields_len; i++) {
@@ -156,9 +156,11 @@ static bool answer_drops_field(const struct http_field *field)
 struct text forward_answer_head(struct request *req, const struct http_head *head)
 {
     struct text_out out;
+    char *buf = arena_alloc(&req->arena, room_for(head));
 
-    if (!out_init(req, &out, head->head_bytes * 2 + ADDED_BYTES))
+    if (!buf)
         return TEXT_NONE;
+    text_out_init(&out, buf, room_for(head));
     http_write_status(&out, head->status);
     for (int i = 0; i < head->fields_len; i++) {
         if (!answer_drops_field(&head->fields[i]))

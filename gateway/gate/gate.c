@@ -33,40 +33,69 @@ static void run_eager(struct turn_hook *hook)
     }
 }
 
+/* Posts a kick that is for this worker and, as far as there are slots left, for so many of those after it.  A kick that
+ * is on its way already is made to reach as far. */
+static void kick(struct gate *gate, int others)
+{
+    atomic_int *kicks = &gate->shared->kicks[gate->worker];
+    int before = atomic_load(kicks);
+
+    while (before < 1 + others) {
+        if (!atomic_compare_exchange_weak(kicks, &before, 1 + others))
+            continue;
+        if (before == 0)
+            mailbox_post(gate->mailbox, &gate->kick);
+        return;
+    }
+}
+
+/* Tells the first of these workers after this one that somebody waits at.  Whether those there can use the slot, only that
+ * worker knows; it passes on what it cannot use. */
+static void kick_next(struct gate *gate, int others)
+{
+    for (int i = 1; i <= others; i++) {
+        struct gate *peer = gate->peers[(gate->worker + i) % gate->peers_len];
+
+        if (atomic_load(&gate->shared->waiting_by_worker[peer->worker]) > 0) {
+            kick(peer, others - i);
+            return;
+        }
+    }
+}
+
+static void offer(struct gate *gate, int others)
+{
+    queue_offer(gate);
+    if (others > 0 && queue_has_free_slot(gate))
+        kick_next(gate, others);
+}
+
 static void run_offer(struct turn_hook *hook)
 {
-    queue_offer(container_of(hook, struct gate, offer_hook));
+    struct gate *gate = container_of(hook, struct gate, offer_hook);
+
+    offer(gate, gate->peers_len - 1);
 }
 
 static void deliver_kick(struct mail *mail)
 {
     struct gate *gate = container_of(mail, struct gate, kick);
 
-    atomic_store(&gate->shared->is_kicked[gate->worker], false);
-    queue_offer(gate);
+    offer(gate, atomic_exchange(&gate->shared->kicks[gate->worker], 0) - 1);
 }
 
 void gate_kick(struct gate *gate)
 {
-    if (!atomic_exchange(&gate->shared->is_kicked[gate->worker], true))
-        mailbox_post(gate->mailbox, &gate->kick);
+    kick(gate, 0);
 }
 
 void gate_slot_is_free(struct gate *gate, const struct backend *backend)
 {
     gate->loads[backend->index].in_flight--;
-    if (gate->waiting_len > 0) {
+    if (gate->waiting_len > 0)
         loop_at_turn_end(gate->loop, &gate->offer_hook);
-        return;
-    }
-    for (int i = 1; i < gate->peers_len; i++) {
-        struct gate *peer = gate->peers[(gate->worker + i) % gate->peers_len];
-
-        if (atomic_load(&gate->shared->waiting_by_worker[peer->worker]) > 0) {
-            gate_kick(peer);
-            return;
-        }
-    }
+    else
+        kick_next(gate, gate->peers_len - 1);
 }
 
 /* --- the load ----------------------------------------------------------------------------------------------------------- */
@@ -77,9 +106,11 @@ struct load_view gate_view(const struct request *req, bool is_fresh)
     struct backend_set *set = gate->backends;
     int32_t waiting = atomic_load(&gate->shared->waiting);
 
-    if (is_fresh || gate->loads_turn != loop_turn(gate->loop)) {
+    if (is_fresh || gate->loads_turn != loop_turn(gate->loop) ||
+        gate->loads_generation != req->config->generation) {
         backend_view(set, req->config, waiting, loop_now_us(gate->loop), gate->loads);
         gate->loads_turn = loop_turn(gate->loop);
+        gate->loads_generation = req->config->generation;
     }
     for (int i = 0; i < set->len; i++)
         gate->loads[i].serves =
@@ -198,12 +229,13 @@ void gate_configure(struct gate *gate, struct config *config)
 {
     config_unref(&gate->config);
     gate->config = config_ref(config);
+    gate->pool.idle_us = config->upstream_idle_ms * 1000;
     loop_at_turn_end(gate->loop, &gate->offer_hook);
 }
 
 void gate_drain(struct gate *gate)
 {
-    LIST_EACH(node, &gate->clients)
+    LIST_EACH (node, &gate->clients)
         client_close_idle(container_of(node, struct client, link));
 }
 
@@ -214,7 +246,7 @@ void gate_stop(struct gate *gate)
 
         list_push_back(&gate->clients, node);
     }
-    LIST_EACH(node, &gate->clients)
+    LIST_EACH (node, &gate->clients)
         client_stop(container_of(node, struct client, link));
 }
 

@@ -58,6 +58,7 @@ struct gate {
 
     struct backend_load *loads; /* owned: the view, made anew in the first turn that asks */
     uint64_t loads_turn;
+    int loads_generation; /* whose ladder they were judged by */
     uint64_t random;
 };
 
@@ -91,5 +92,5 @@ struct load_view gate_view(const struct request *req, bool is_fresh);
 uint64_t gate_random(struct gate *gate);
 /* A slot of this backend was given back: for who waits here, or else at another worker. */
 void gate_slot_is_free(struct gate *gate, const struct backend *backend);
-/* Wakes that worker's queue: a slot is free, or backends are better.  Any thread. */
+/* Wakes that worker's queue, and no other: a slot is free, or backends are better.  Any thread. */
 void gate_kick(struct gate *gate);

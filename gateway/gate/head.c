@@ -92,22 +92,33 @@ bool head_peer_is_trusted(const struct request *req)
     return is_trusted_proxy(req->config, &req->client->peer);
 }
 
-/* Walks X-Forwarded-For from its end, past the proxies that are trusted, to the first address that is not one. */
-static void find_client(struct request *req, const struct http_head *head)
+/* Walks one line of X-Forwarded-For from its end, past the proxies that are trusted.  True: on to the line before it. */
+static bool walk_back(struct request *req, struct text list)
 {
-    struct text list = head_field(head, TEXT("x-forwarded-for"));
-
-    req->from = req->client->peer;
-    while (list.len > 0 && is_trusted_proxy(req->config, &req->from)) {
+    while (list.len > 0) {
         size_t at = list.len;
         struct address address;
 
+        if (!is_trusted_proxy(req->config, &req->from))
+            return false;
         while (at > 0 && list.ptr[at - 1] != ',')
             at--;
         if (ids_forwarded_address(text_trim((struct text){list.ptr + at, list.len - at}), &address))
-            return;
+            return false;
         req->from = address;
         list.len = at > 0 ? at - 1 : 0;
+    }
+    return true;
+}
+
+/* The last address that a trusted proxy vouches for.  Proxies add to the line or add a line: the last one counts first. */
+static void find_client(struct request *req, const struct http_head *head)
+{
+    req->from = req->client->peer;
+    for (int i = head->fields_len - 1; i >= 0; i--) {
+        if (http_name_equal(head->fields[i].name, TEXT("x-forwarded-for")) &&
+            !walk_back(req, head->fields[i].value))
+            return;
     }
 }
 
@@ -115,8 +126,7 @@ static void keep_facts(struct request *req, const struct http_head *head)
 {
     ids_request(req->gate, head, req->id);
     ids_traceparent(req->gate, head, req->traceparent);
-    req->message =
-        policy_message(&req->config->policy, head_field(head, TEXT("accept-language")));
+    req->message = policy_message(&req->config->policy, head_field(head, TEXT("accept-language")));
     req->wants_problem = problem_is_preferred(head_field(head, TEXT("accept")));
     req->is_version_1_0 = head->minor_version == 0;
     req->is_method_head = head->method == METHOD_HEAD;

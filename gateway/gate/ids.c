@@ -10,7 +10,7 @@ static bool is_id(struct text t)
     if (t.len == 0 || t.len > REQUEST_ID_MAX)
         return false;
     for (size_t i = 0; i < t.len; i++) {
-        if (!isalnum((unsigned char)t.ptr[i]) && !strchr("-._", t.ptr[i]))
+        if (!isalnum((unsigned char)t.ptr[i]) && !memchr("-._", t.ptr[i], 3))
             return false;
     }
     return true;
@@ -82,7 +82,7 @@ enum status ids_forwarded_address(struct text t, struct address *out)
     bool is_bare_v6 = t.len > 0 && t.ptr[0] != '[' && memchr(t.ptr, ':', t.len) &&
                       memchr(t.ptr, ':', t.len) != memrchr(t.ptr, ':', t.len);
 
-    if (t.len == 0 || t.len > 64)
+    if (t.len == 0 || t.len > 64 || text_starts_with(t, TEXT("unix:")))
         return ST_INVALID;
     if (!is_bare_v6 && address_parse(t, out) == ST_OK)
         return ST_OK;

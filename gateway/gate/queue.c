@@ -79,7 +79,8 @@ static void enter(struct request *req)
 
     /* Behind all of its own priority and higher. */
     while (before->prev != &gate->waiting &&
-           container_of(before->prev, struct request, waiting)->terms.priority < req->terms.priority)
+           container_of(before->prev, struct request, waiting)->terms.priority <
+               req->terms.priority)
         before = before->prev;
     list_push_back(before, &req->waiting);
     gate->waiting_len++;
@@ -89,15 +90,41 @@ static void enter(struct request *req)
     req->op.cancel = wait_cancel;
 }
 
-/* Nobody of the same or a higher priority waits already. */
-static bool is_next(const struct request *req)
+bool queue_has_free_slot(const struct gate *gate)
 {
-    const struct gate *gate = req->gate;
+    for (int i = 0; i < gate->backends->len; i++) {
+        const struct backend *b = &gate->backends->backends[i];
 
-    if (gate->waiting_len == 0)
-        return true;
-    return container_of(gate->waiting.next, struct request, waiting)->terms.priority <
-           req->terms.priority;
+        if (atomic_load(&b->now.is_up) && atomic_load(&b->now.in_flight) < b->max_in_flight)
+            return true;
+    }
+    return false;
+}
+
+static bool could_take_slot(struct request *req)
+{
+    struct load_view view = gate_view(req, false);
+
+    return pick_backend(&view, ladder_for(req), req->terms.tier, req->tried, 0) >= 0;
+}
+
+/* Nobody of the same or a higher priority who came before could use a slot that is free now.  Such a one may wait
+ * nevertheless: for a backend of its dialect, or for a cooler one. */
+static bool is_next(struct request *req)
+{
+    struct gate *gate = req->gate;
+
+    if (gate->waiting_len > 0 && !queue_has_free_slot(gate))
+        return false;
+    LIST_EACH (node, &gate->waiting) {
+        struct request *before = container_of(node, struct request, waiting);
+
+        if (before == req || before->terms.priority < req->terms.priority)
+            break;
+        if (could_take_slot(before))
+            return false;
+    }
+    return true;
 }
 
 enum status queue_begin(struct request *req)
@@ -114,7 +141,7 @@ enum status queue_begin(struct request *req)
     if (atomic_load(&gate->shared->waiting) >= req->config->max_waiting)
         return ST_LIMIT;
     enter(req);
-    if (gate->waiting.next == &req->waiting && queue_take_slot(req)) {
+    if (is_next(req) && queue_take_slot(req)) {
         op_cancel(&req->op);
         return ST_OK;
     }
@@ -152,10 +179,11 @@ enum step queue_end(struct request *req, enum status st)
 /* In order; one that no backend is open to does not keep back those behind it. */
 void queue_offer(struct gate *gate)
 {
-    LIST_EACH(node, &gate->waiting)
-    {
+    LIST_EACH (node, &gate->waiting) {
         struct request *req = container_of(node, struct request, waiting);
 
+        if (!queue_has_free_slot(gate))
+            return;
         if (!queue_take_slot(req))
             continue;
         leave(req);

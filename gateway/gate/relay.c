@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* relay.c - RELAY: the backend's answer, streamed to the client, counted on the way.      Runs on: worker.
- * The order is the promise: a 2xx head is committed before a byte of it is written to the client; a failed job is given
- * back before; and the last bytes are written after the count was settled.  A client that leaves does not end this phase:
- * the GPU is at work, so slot and charge stay until the backend is done.
+ * The order is the promise: a 2xx head is committed before a byte of it is written to the client; and what comes back is
+ * on its way to the store before the client can know that its request is over, so that its next one finds it there.  A
+ * client that leaves does not end this phase: the GPU is at work, so slot and charge stay until the backend is done.
  *
- *   RELAY_HEAD -> RELAY_COMMIT -> (RELAY_PIECE | RELAY_CLIENT)... */
+ *   RELAY_HEAD -> RELAY_COMMIT -> (RELAY_PIECE | RELAY_CLIENT)... -> RELAY_SETTLE */
 #include "core/cost.h"
 #include "gate/request.h"
 #include "http/writer.h"
@@ -21,6 +21,7 @@ int64_t relay_budget(const struct request *req)
         return req->config->answer_idle_ms;
     case RELAY_NONE:
     case RELAY_COMMIT: /* the store's own deadline */
+    case RELAY_SETTLE:
     case RELAY_CLIENT: /* the client's own */
         break;
     }
@@ -78,13 +79,13 @@ static enum status commit(struct request *req)
     if (req->operation == OPERATION_PASS)
         return ST_OK;
     if (!is_success(req)) {
-        settle_quota(req, 0);
-        return ST_OK;
+        used_units = 0;
+    } else {
+        req->is_counting = true;
+        req->dialect->count_begin(&req->counter, &req->job, &req->upstream->slab->head);
+        if (count_at_once(req))
+            used_units = settle_counted_units(req);
     }
-    req->is_counting = true;
-    req->dialect->count_begin(&req->counter, &req->job, &req->upstream->slab->head);
-    if (count_at_once(req))
-        used_units = settle_counted_units(req);
     if (req->reservation.state != RESERVATION_HELD)
         return ST_OK;
     stats_add(&req->gate->stats, STAT_STORE_OPS, STORE_OP_COMMITTED, 1);
@@ -94,54 +95,69 @@ static enum status commit(struct request *req)
 
 /* --- to the client ------------------------------------------------------------------------------------------------------ */
 
-static void send_piece(struct request *req, struct text piece)
+static struct iovec iov_of(struct text t)
+{
+    return (struct iovec){(void *)(uintptr_t)t.ptr, t.len};
+}
+
+/* The head, if it is still here, and a piece of the content in the answer's framing; is_last: and the end. */
+static void send_piece(struct request *req, struct text piece, bool is_last)
 {
     char size[HTTP_CHUNK_BEGIN_MAX];
-    struct text_out chunk;
-    struct text end = req->is_rechunked && piece.len ? TEXT(HTTP_CHUNK_END) : TEXT_NONE;
-    struct text parts[4];
-    struct iovec iov[4];
+    struct text_out begin;
+    bool is_chunk = req->is_rechunked && piece.len > 0;
+    struct iovec iov[5];
 
-    text_out_init(&chunk, size, sizeof(size));
-    if (req->is_rechunked && piece.len)
-        http_write_chunk_begin(&chunk, piece.len);
-    parts[0] = req->answer_head;
-    parts[1] = text_out_text(&chunk);
-    parts[2] = piece;
-    parts[3] = end;
-    for (int i = 0; i < 4; i++)
-        iov[i] = (struct iovec){(void *)(uintptr_t)parts[i].ptr, parts[i].len};
+    text_out_init(&begin, size, sizeof(size));
+    if (is_chunk)
+        http_write_chunk_begin(&begin, piece.len);
+    iov[0] = iov_of(req->answer_head);
+    iov[1] = iov_of(text_out_text(&begin));
+    iov[2] = iov_of(piece);
+    iov[3] = iov_of(is_chunk ? TEXT(HTTP_CHUNK_END) : TEXT_NONE);
+    iov[4] = iov_of(is_last && req->is_rechunked ? TEXT(HTTP_LAST_CHUNK) : TEXT_NONE);
     req->answer_head = TEXT_NONE;
     req->is_answer_begun = true;
-    client_send(req->client, iov, 4);
+    client_send(req->client, iov, 5);
 }
 
-static void take_piece(struct request *req)
+static enum status finish(struct request *req, struct text last)
 {
-    if (req->is_counting && !req->is_counted)
-        req->dialect->count_feed(&req->counter, req->piece);
-    if (upstream_is_complete(req->upstream)) {
-        count_end(req);
-        settle_quota(req, settle_counted_units(req));
-    }
-    send_piece(req, req->piece);
-}
-
-static void send_end(struct request *req)
-{
-    struct iovec iov = {(void *)(uintptr_t)HTTP_LAST_CHUNK, sizeof(HTTP_LAST_CHUNK) - 1};
-
-    count_end(req);
-    settle_quota(req, settle_counted_units(req));
-    if (!req->is_answer_begun)
-        send_piece(req, TEXT_NONE);
-    if (req->is_rechunked)
-        client_send(req->client, &iov, 1);
+    if (last.len || !req->is_answer_begun || req->is_rechunked)
+        send_piece(req, last, true);
     if (req->ends_by_close)
         req->client->must_close = true;
+    return ST_OK;
+}
+
+/* The answer is whole.  Where images come back, its last piece, which lies in a buffer that others use, is kept until that
+ * is on its way. */
+static enum status whole(struct request *req, struct text last)
+{
+    int64_t used_units;
+
+    if (req->is_counting && !req->is_counted)
+        req->dialect->count_feed(&req->counter, last);
+    count_end(req);
+    used_units = settle_counted_units(req);
+    if (settle_gives_back(req, used_units)) {
+        req->piece = arena_copy(&req->arena, last);
+        req->relay_wait = RELAY_SETTLE;
+        if (req->piece.len == last.len && settle_quota(req, used_units, &req->op) == ST_PENDING)
+            return ST_PENDING;
+    }
+    (void)settle_quota(req, used_units, NULL);
+    return finish(req, last);
 }
 
 /* --- the pump ----------------------------------------------------------------------------------------------------------- */
+
+static void pass_piece(struct request *req)
+{
+    if (req->is_counting && !req->is_counted)
+        req->dialect->count_feed(&req->counter, req->piece);
+    send_piece(req, req->piece, false);
+}
 
 /* Until a wait, the end (ST_OK), or what broke it. */
 static enum status pump(struct request *req)
@@ -162,36 +178,69 @@ static enum status pump(struct request *req)
         req->relay_wait = RELAY_PIECE;
         st = upstream_read(req->upstream, gate->buffer, size, &req->piece, &req->op);
         if (st == ST_CLOSED)
-            break;
+            return whole(req, TEXT_NONE);
         if (st != ST_OK)
             return st;
-        take_piece(req);
+        if (upstream_is_complete(req->upstream))
+            return whole(req, req->piece);
+        pass_piece(req);
     }
-    send_end(req);
-    return ST_OK;
 }
 
-static enum status head_came(struct request *req)
+static enum status piece_came(struct request *req)
 {
-    struct gate *gate = req->gate;
-    const struct http_head *head = &req->upstream->slab->head;
-    int index = req->backend->index;
-    enum status st;
+    if (upstream_is_complete(req->upstream))
+        return whole(req, req->piece);
+    pass_piece(req);
+    return pump(req);
+}
 
-    req->first_byte_us = loop_now_us(gate->loop);
-    req->answer_status = head->status;
-    stats_observe_us(&gate->stats, STAT_FIRST_BYTE_SECONDS, index,
-                     req->first_byte_us - req->sent_us);
-    stats_add(&gate->stats, STAT_BACKEND_ANSWERS, index * STAT_CLASSES + head->status / 100, 1);
-    if (head->status < 500)
+static void count_head(struct request *req, int status)
+{
+    struct stats *stats = &req->gate->stats;
+    int index = req->backend->index;
+
+    stats_observe_us(stats, STAT_FIRST_BYTE_SECONDS, index, req->first_byte_us - req->sent_us);
+    stats_add(stats, STAT_BACKEND_ANSWERS, index * STAT_CLASSES + status / 100, 1);
+    if (status < 500)
         backend_succeeded(req->backend);
     else if (backend_failed(req->backend, (int)req->config->eject_after))
-        stats_add(&gate->stats, STAT_BACKEND_EJECTIONS, index, 1);
+        stats_add(stats, STAT_BACKEND_EJECTIONS, index, 1);
+}
+
+/* An image whose charge the store would not take is delivered all the same: the GPU did the work. */
+static enum status head_came(struct request *req)
+{
+    const struct http_head *head = &req->upstream->slab->head;
+
+    req->first_byte_us = loop_now_us(req->gate->loop);
+    req->answer_status = head->status;
+    count_head(req, head->status);
     req->answer_head = forward_answer_head(req, head);
     if (!req->answer_head.len)
         return ST_NOMEM;
-    st = commit(req);
-    return st == ST_PENDING ? st : pump(req);
+    return commit(req) == ST_PENDING ? ST_PENDING : pump(req);
+}
+
+static enum status carry_on(struct request *req, enum status st)
+{
+    switch (req->relay_wait) {
+    case RELAY_HEAD:
+        return st == ST_OK ? head_came(req) : st;
+    case RELAY_PIECE:
+        if (st == ST_CLOSED)
+            return whole(req, TEXT_NONE);
+        return st == ST_OK ? piece_came(req) : st;
+    case RELAY_COMMIT:
+    case RELAY_CLIENT:
+        return pump(req);
+    case RELAY_SETTLE:
+        return finish(req, req->piece);
+    case RELAY_NONE:
+        break;
+    }
+    ASSERT(!"a relay that waits for nothing");
+    return ST_UNAVAILABLE;
 }
 
 static void on_op(struct op *op, enum status st)
@@ -199,16 +248,7 @@ static void on_op(struct op *op, enum status st)
     struct request *req = container_of(op, struct request, op);
 
     timer_clear(&req->timer);
-    if (st == ST_OK && req->relay_wait == RELAY_HEAD) {
-        st = head_came(req);
-    } else if (st == ST_CLOSED && req->relay_wait == RELAY_PIECE) {
-        send_end(req);
-        st = ST_OK;
-    } else if (st == ST_OK || req->relay_wait == RELAY_CLIENT || req->relay_wait == RELAY_COMMIT) {
-        if (req->relay_wait == RELAY_PIECE)
-            take_piece(req);
-        st = pump(req);
-    }
+    st = carry_on(req, st);
     if (st == ST_PENDING)
         request_moved(req);
     else
@@ -221,7 +261,7 @@ enum status relay_begin(struct request *req)
 
     req->op.done = on_op;
     req->relay_wait = RELAY_HEAD;
-    st = upstream_await_head(req->upstream, req->is_method_head, &req->op);
+    st = upstream_await_head(req->upstream, &req->op);
     return st == ST_OK ? head_came(req) : st;
 }
 
@@ -259,7 +299,8 @@ static void lost(struct request *req)
 /* After the head went out, breaking the connection is the only way to say that the answer is not whole. */
 static enum outcome outcome_when_broken(struct request *req, enum status st)
 {
-    lost(req);
+    if (st != ST_NOMEM)
+        lost(req);
     if (!req->is_answer_begun) {
         req->answer_head = TEXT_NONE;
         req->answer_status = 0;
@@ -273,6 +314,6 @@ static enum outcome outcome_when_broken(struct request *req, enum status st)
 enum step relay_end(struct request *req, enum status st)
 {
     req->op.done = request_on_done;
-    return request_end_with(req, st == ST_OK ? outcome_when_whole(req)
-                                             : outcome_when_broken(req, st));
+    return request_end_with(req,
+                            st == ST_OK ? outcome_when_whole(req) : outcome_when_broken(req, st));
 }

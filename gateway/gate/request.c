@@ -105,7 +105,7 @@ void request_abort(struct request *req, enum outcome outcome)
     op_cancel(&req->op);
     req->op.done = request_on_done;
     timer_clear(&req->timer);
-    if (req->phase == PHASE_RELAY)
+    if (req->phase == PHASE_DISPATCH || req->phase == PHASE_RELAY)
         relay_cut(req);
     if (req->phase < PHASE_SETTLE) {
         request_end_with(req, outcome);

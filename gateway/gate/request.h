@@ -27,6 +27,7 @@
 #include "gate/outcome.h"
 #include "identity/identity.h"
 
+/* clang-format off */
 /*    phase     begin           end           budget            waits for */
 #define PHASE_TABLE(X)                                                                             \
     X(HEAD,     head_begin,     head_end,     head_budget,      "the head of the request")         \
@@ -39,7 +40,7 @@
     X(QUEUE,    queue_begin,    queue_end,    queue_budget,     "a slot on a backend")             \
     X(DISPATCH, dispatch_begin, dispatch_end, dispatch_budget,  "a connection, and the job sent")  \
     X(RELAY,    relay_begin,    relay_end,    relay_budget,     "the answer, part by part")        \
-    X(SETTLE,   settle_begin,   settle_end,   no_budget,        "nothing")                         \
+    X(SETTLE,   settle_begin,   settle_end,   no_budget,        "what comes back to be on its way") \
     X(ANSWER,   answer_begin,   answer_end,   no_budget,        "the client to take its answer")   \
     X(LOG,      log_begin,      log_end,      no_budget,        "nothing")
 
@@ -50,14 +51,15 @@ enum phase {
 #undef X
     PHASE_DONE
 };
+/* clang-format on */
 
 enum step { STEP_NEXT, STEP_END };
 
-#define REQUEST_ID_MAX 128
+#define REQUEST_ID_MAX  128
 #define TRACEPARENT_LEN 55
 
 /* What the relay is waiting for. */
-enum relay_wait { RELAY_NONE, RELAY_HEAD, RELAY_COMMIT, RELAY_PIECE, RELAY_CLIENT };
+enum relay_wait { RELAY_NONE, RELAY_HEAD, RELAY_COMMIT, RELAY_PIECE, RELAY_CLIENT, RELAY_SETTLE };
 
 struct request {
     struct gate *gate;
@@ -66,8 +68,8 @@ struct request {
     enum phase phase;
     enum phase ended_in; /* the phase that the outcome arose in */
     enum outcome outcome;
-    struct op op;        /* the one wait */
-    struct timer timer;  /* the phase's budget */
+    struct op op;       /* the one wait */
+    struct timer timer; /* the phase's budget */
     struct arena arena;
     struct retired retired;
 
@@ -75,18 +77,18 @@ struct request {
     int64_t begun_us, reserve_us, queued_us, slot_us, sent_us, first_byte_us;
 
     /* From the head, kept beyond it. */
-    char id[REQUEST_ID_MAX + 1];             /* x-request-id */
+    char id[REQUEST_ID_MAX + 1]; /* x-request-id */
     char traceparent[TRACEPARENT_LEN + 1];
-    struct address from;                     /* the client, or what a trusted proxy says stands behind it */
-    const struct dialect *dialect;           /* of the route; never NULL after HEAD */
+    struct address from;           /* the client, or what a trusted proxy says stands behind it */
+    const struct dialect *dialect; /* of the route; never NULL after HEAD */
     enum operation operation;
-    const struct message *message;           /* the unavailable message in the client's language */
-    bool wants_problem;                      /* prefers application/problem+json */
+    const struct message *message; /* the unavailable message in the client's language */
+    bool wants_problem;            /* prefers application/problem+json */
     bool is_version_1_0;
     bool is_method_head;
 
     struct identity_found identity;
-    bool is_known;                           /* identity holds an account */
+    bool is_known; /* identity holds an account */
     enum identity_fault identity_fault;
     struct body body;
     struct job job;
@@ -94,26 +96,27 @@ struct request {
     struct terms terms;
     struct verdict verdict;
     struct reservation reservation;
-    int64_t charged_units;                   /* for metrics and the log */
+    int64_t charged_units; /* for metrics and the log */
 
-    struct list waiting;                     /* in gate->waiting, while in QUEUE */
-    uint64_t tried;                          /* backends that could not be connected to: bit index mod 64 */
-    struct backend *backend;                 /* its slot is ours while has_slot */
+    struct list waiting;     /* in gate->waiting, while in QUEUE */
+    uint64_t tried;          /* backends that could not be connected to: bit index mod 64 */
+    struct backend *backend; /* its slot is ours while has_slot */
     bool has_slot;
-    struct upstream *upstream;               /* ours from DISPATCH until RELAY ends */
-    struct text job_head;                    /* in the arena: the head sent to the backend */
-    bool is_sent;                            /* DISPATCH is over: the job is at the backend */
+    struct upstream *upstream; /* ours from DISPATCH until RELAY ends */
+    char *job_head_buf;        /* in the arena */
+    struct text job_head;      /* in job_head_buf: the head sent to the backend */
+    bool is_sent;              /* DISPATCH is over: the job is at the backend */
 
     enum relay_wait relay_wait;
     struct counter counter;
     bool is_counting;
-    bool is_counted;                         /* counted is final */
-    int64_t counted;                         /* images in the answer; -1: could not be counted */
-    int answer_status;                       /* of the answer: the backend's, or the gateway's own; 0: none */
-    struct text answer_head;                 /* in the arena, until it is on its way */
-    bool is_answer_begun;                    /* its head went to the client */
-    bool is_rechunked;                       /* the answer goes to the client in chunks of our own */
-    bool ends_by_close;                      /* the answer to an HTTP/1.0 client without a length */
+    bool is_counted;         /* counted is final */
+    int64_t counted;         /* images in the answer; -1: could not be counted */
+    int answer_status;       /* of the answer: the backend's, or the gateway's own; 0: none */
+    struct text answer_head; /* in the arena, until it is on its way */
+    bool is_answer_begun;    /* its head went to the client */
+    bool is_rechunked;       /* the answer goes to the client in chunks of our own */
+    bool ends_by_close;      /* the answer to an HTTP/1.0 client without a length */
     struct text piece;
 };
 
@@ -157,6 +160,8 @@ bool head_peer_is_trusted(const struct request *req);
 enum outcome decide_before_body(struct request *req);
 /* queue.c: a slot may be free: offers it to those who wait.  Called at the end of a turn. */
 void queue_offer(struct gate *gate);
+/* queue.c: is there a slot that is free, whoever may use it?  It may be gone when it is taken. */
+bool queue_has_free_slot(const struct gate *gate);
 /* queue.c: picks a backend with a free slot for this request and takes the slot. */
 bool queue_take_slot(struct request *req);
 /* dispatch.c: gives back slot and upstream, as far as they are held. */
@@ -165,8 +170,11 @@ void dispatch_release(struct request *req);
 void relay_cut(struct request *req);
 /* settle.c: the units to charge for the images counted, or for all that were asked for where they cannot be counted. */
 int64_t settle_counted_units(const struct request *req);
-/* settle.c: settles the reservation with so many units, if one is held. */
-void settle_quota(struct request *req, int64_t used_units);
+/* settle.c: would settling with so many units give some back? */
+bool settle_gives_back(const struct request *req, int64_t used_units);
+/* settle.c: settles the reservation, if one is held.  With op, what comes back is on its way to the store once this is
+ * ST_OK, or the op is done; without, it is sent when the turn ends. */
+enum status settle_quota(struct request *req, int64_t used_units, struct op *op);
 /* fields.c: the fields that the gateway adds to every answer, and the RateLimit fields where a limit was looked at. */
 void fields_write(struct request *req, struct text_out *out);
 /* forward.c: the heads that are passed on. */

@@ -42,6 +42,7 @@ struct control {
     struct event *signals[SIGNALS];
     struct timer drain_timer;
     int64_t drain_until_us; /* 0: not draining */
+    bool is_stopping;       /* the workers' mail is posted */
 };
 
 /* --- what operators ask ------------------------------------------------------------------------------------------------- */
@@ -134,6 +135,9 @@ static void on_backend_returned(void *owner, struct backend *backend)
 
 static void stop_all(struct control *c)
 {
+    if (c->is_stopping)
+        return;
+    c->is_stopping = true;
     timer_clear(&c->drain_timer);
     for (int i = 0; i < c->workers_len; i++)
         worker_stop(&c->workers[i]);
@@ -208,6 +212,7 @@ static void reload(struct control *c)
     c->config = next;
     log_set_level((enum log_level)next->log_level);
     prober_configure(c->prober, next);
+    watch_configure(c->watch, next);
     for (int i = 0; i < c->workers_len; i++)
         worker_configure(&c->workers[i], next);
     log_event(LOG_NOTE, "reloaded", "generation=%d policy=%s", next->generation,

@@ -87,16 +87,32 @@ static enum status start_source(struct watch *watch, int backend, int index,
                            config->telemetry_timeout_ms, on_report, w, &w->source);
 }
 
+static enum status start_sources(struct watch *watch, int backend)
+{
+    const struct backend_conf *conf = &watch->set->config->backends[backend];
+
+    for (int i = 0; i < conf->telemetry_len; i++) {
+        enum status st = start_source(watch, backend, i, &watch->sources[watch->len]);
+
+        if (st) {
+            log_event(LOG_ERROR, "telemetry_not_started", "backend=%s url=%s error=%s", conf->name,
+                      conf->telemetry[i].url.host_port, status_name(st));
+            return st;
+        }
+        watch->len++;
+    }
+    return ST_OK;
+}
+
 enum status watch_start(struct loop *loop, struct backend_set *set, void (*reported)(void *owner),
                         void *owner, struct watch **out)
 {
-    const struct config *config = set->config;
-    int sources = count_sources(config);
     struct watch *watch = calloc(1, sizeof(*watch));
+    enum status st = ST_OK;
 
     if (!watch)
         return ST_NOMEM;
-    watch->sources = calloc((size_t)sources + 1, sizeof(*watch->sources));
+    watch->sources = calloc((size_t)count_sources(set->config) + 1, sizeof(*watch->sources));
     if (!watch->sources) {
         free(watch);
         return ST_NOMEM;
@@ -105,23 +121,21 @@ enum status watch_start(struct loop *loop, struct backend_set *set, void (*repor
     watch->set = set;
     watch->reported = reported;
     watch->owner = owner;
-    watch->stale_after_us = config->stale_after_ms * 1000;
-    for (int backend = 0; backend < set->len; backend++) {
-        for (int i = 0; i < config->backends[backend].telemetry_len; i++) {
-            enum status st = start_source(watch, backend, i, &watch->sources[watch->len]);
+    watch->stale_after_us = set->config->stale_after_ms * 1000;
+    for (int backend = 0; backend < set->len && st == ST_OK; backend++)
+        st = start_sources(watch, backend);
+    if (st)
+        watch_stop(&watch);
+    else
+        *out = watch;
+    return st;
+}
 
-            if (st) {
-                log_event(LOG_ERROR, "telemetry_not_started", "backend=%s url=%s error=%s",
-                          set->backends[backend].name,
-                          config->backends[backend].telemetry[i].url.host_port, status_name(st));
-                watch_stop(&watch);
-                return st;
-            }
-            watch->len++;
-        }
-    }
-    *out = watch;
-    return ST_OK;
+void watch_configure(struct watch *watch, const struct config *config)
+{
+    watch->stale_after_us = config->stale_after_ms * 1000;
+    for (int i = 0; i < watch->len; i++)
+        watch->sources[i].source->timeout_ms = config->telemetry_timeout_ms;
 }
 
 bool watch_is_settled(const struct watch *watch, int64_t now_us)

@@ -388,6 +388,16 @@ class Gateway(Program):
               what=lambda: f"expected {count} lines: {self.access_log()}")
         return self.access_log()
 
+    def logged_as(self, request_id, timeout=5):
+        """The access log's line of one request; lines of several workers come in no order."""
+        found = []
+
+        def look():
+            found[:] = [line for line in self.access_log() if line.get("req") == request_id]
+            return found
+        until(look, timeout, what=f"no line of {request_id}")
+        return found[0]
+
     def temperature(self, name):
         """What the gateway believes of a backend's GPU; None: it does not know."""
         return self.metrics().get(f'meltguard_backend_gpu_temperature_celsius{{backend="{name}"}}')
