@@ -15,6 +15,15 @@ PREFIX  ?= /usr/local
 Q       := $(if $(filter 1,$(V)),,@)
 say      = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $(2);)
 
+# Missing packages are installed before anything is asked of the system: once a build folder.
+ifeq ($(filter clean help deps,$(MAKECMDGOALS)),)
+ifeq ($(wildcard $(B)/.deps),)
+ifneq ($(shell tests/tools/deps.sh >&2 && mkdir -p $(B) && touch $(B)/.deps && echo done),done)
+$(error packages are missing)
+endif
+endif
+endif
+
 # --- what is compiled ---------------------------------------------------------------------------------------------------
 
 DIRS     ?= base core config net http dialect identity quota telemetry backend gate admin run
@@ -72,20 +81,15 @@ $(B)/meltguard $(B)/simgpu $(B)/unit:
 $(LIB): $(LIB_OBJ) $(LLHTTP_OBJ)
 	$(call say,AR,$@)rm -f $@ && ar qcs $@ $^
 
-$(B)/obj/%.o: %.c Makefile | $(B)/.deps
+$(B)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/obj/llhttp/%.o: /usr/share/llhttp/%.c | $(B)/.deps
+$(B)/obj/llhttp/%.o: /usr/share/llhttp/%.c
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) -O2 $(SANFLAGS) -fPIE -DLLHTTP_STRICT_MODE=1 $(LLHTTP_CFLAGS) -c -o $@ $<
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
 # --- packages -----------------------------------------------------------------------------------------------------------
-
-# Looked for once a build folder; installed by apt-get where they are missing.
-$(B)/.deps:
-	$(Q)tests/tools/deps.sh
-	$(Q)mkdir -p $(B) && touch $@
 
 deps: ## install missing Debian packages
 	$(Q)tests/tools/deps.sh
@@ -122,7 +126,7 @@ lint: lint-deps headers floors ## formatting, clang-tidy, sizes; warnings are er
 	$(Q)tests/tools/sizes.sh
 	$(Q)printf '%s\n' $(TIDY_SRC) | xargs -P 2 -n 4 clang-tidy --quiet -- -std=c17 $(CPPFLAGS) 2>/dev/null
 
-headers: | $(B)/.deps ## every header compiles alone
+headers: ## every header compiles alone
 	$(Q)for header in $(HEADERS); do \
 	    printf '#include "%s"\n' "$${header#gateway/}" | \
 	    $(CC) $(CPPFLAGS) -std=c17 $(WARN) -Werror -fsyntax-only -x c - || exit 1; \
@@ -173,3 +177,20 @@ clean: ## remove all that was built
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# --- benchmarks ---------------------------------------------------------------------------------------------------------
+
+LOAD_OBJ := $(call obj,$(wildcard tests/bench/load/*.c))
+
+.PHONY: bench bench-guard
+
+$(B)/load: $(LOAD_OBJ)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^
+
+bench: all $(B)/load ## against nginx, HAProxy and others: table, plot, numbers; SCENARIO=NAME runs one, ROUNDS=N
+	$(Q)tests/bench/deps.sh
+	$(Q)MELTGUARD_BUILD=$(B) python3 tests/bench/run.py $(SCENARIO)
+
+bench-guard: all $(B)/load ## instructions a request; fails where one grew by more than 3 %
+	$(Q)tests/bench/deps.sh guard
+	$(Q)MELTGUARD_BUILD=$(B) python3 tests/bench/guard.py

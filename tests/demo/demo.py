@@ -275,7 +275,8 @@ def on_signal(_number, _frame):
 
 def main():
     sys.stdout.reconfigure(errors="replace")        # a terminal that has no Korean
-    signal.signal(signal.SIGTERM, on_signal)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
     demo, status, is_shown = Demo(), 0, False
     try:
         demo.run()

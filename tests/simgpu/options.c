@@ -9,7 +9,7 @@
 
 #define SLOTS_MAX       1000
 #define IMAGE_BYTES_MAX 67108864
-#define UNSET           -1.0
+#define UNSET           (-1.0)
 
 static const char help[] =
     "simgpu - an OpenAI-compatible image backend with a simulated GPU\n"

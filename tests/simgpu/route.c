@@ -136,18 +136,18 @@ static void picture(struct connection *c)
 
 struct path {
     struct text path;
-    enum http_method method;
     void (*answer)(struct connection *c);
+    enum http_method method;
     bool is_own; /* the simulator's: not remembered as the last request */
 };
 
 static const struct path paths[] = {
-    {{"/v1/images/generations", 22}, METHOD_POST, images, false},
-    {{"/v1/models", 10}, METHOD_GET, models, false},
-    {{"/health", 7}, METHOD_GET, health, true},
-    {{"/metrics", 8}, METHOD_GET, metrics, true},
-    {{"/sim", 4}, METHOD_GET, state, true},
-    {{"/sim", 4}, METHOD_POST, control, true},
+    {{"/v1/images/generations", 22}, images, METHOD_POST, false},
+    {{"/v1/models", 10}, models, METHOD_GET, false},
+    {{"/health", 7}, health, METHOD_GET, true},
+    {{"/metrics", 8}, metrics, METHOD_GET, true},
+    {{"/sim", 4}, state, METHOD_GET, true},
+    {{"/sim", 4}, control, METHOD_POST, true},
 };
 
 static void remember(struct connection *c)
