@@ -116,6 +116,7 @@ tsan: ## the end-to-end tests, with ThreadSanitizer
 
 # --- the house ----------------------------------------------------------------------------------------------------------
 
+TIDY_FLAGS := -D_GNU_SOURCE -DMELTGUARD_VERSION=0 -Igateway $(LLHTTP_CFLAGS)
 TIDY_SRC := $(wildcard gateway/*.c gateway/*/*.c)
 
 fmt: lint-deps ## format the whole tree
@@ -124,7 +125,7 @@ fmt: lint-deps ## format the whole tree
 lint: lint-deps headers floors ## formatting, clang-tidy, sizes; warnings are errors
 	$(Q)clang-format --dry-run -Werror $(ALL_C)
 	$(Q)tests/tools/sizes.sh
-	$(Q)printf '%s\n' $(TIDY_SRC) | xargs -P 2 -n 4 clang-tidy --quiet -- -std=c17 $(CPPFLAGS) 2>/dev/null
+	$(Q)printf '%s\n' $(TIDY_SRC) | xargs -P 2 -I '{}' sh -c 'out=$$(clang-tidy --quiet {} -- -std=c17 $(TIDY_FLAGS) 2>/dev/null) || { echo "$$out"; exit 1; }'
 
 headers: ## every header compiles alone
 	$(Q)for header in $(HEADERS); do \
@@ -176,7 +177,7 @@ clean: ## remove all that was built
 	rm -rf $(B)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # --- benchmarks ---------------------------------------------------------------------------------------------------------
 

@@ -10,11 +10,11 @@
 #include "http/writer.h"
 #include "net/stream.h"
 
-#define HEAD_BYTES 8192
-#define TARGET_BYTES 2048
+#define HEAD_BYTES        8192
+#define TARGET_BYTES      2048
 #define ANSWER_HEAD_BYTES 512
-#define VISIT_US INT64_C(10000000)
-#define VISITORS_MAX 64
+#define VISIT_US          INT64_C(10000000)
+#define VISITORS_MAX      64
 
 struct admin {
     struct loop *loop;
@@ -227,7 +227,7 @@ void admin_close(struct admin **where)
         return;
     *where = NULL;
     listener_close(&admin->listener);
-    LIST_EACH(node, &admin->visitors)
+    LIST_EACH (node, &admin->visitors)
         visitor_close(container_of(node, struct visitor, link));
     free(admin);
 }

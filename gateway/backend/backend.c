@@ -165,8 +165,8 @@ static void judge(struct backend *b, const struct config *config, int64_t depth,
 
     if (is_unknown)
         active &= ~ladder_steps_of(&config->policy.ladder, SIGNAL_GPU_TEMPERATURE);
-    load->active_steps = governor_judge(&config->policy.ladder, active, load->temperature_mc, depth,
-                                        load->is_stale);
+    load->active_steps =
+        governor_judge(&config->policy.ladder, active, load->temperature_mc, depth, load->is_stale);
     if ((tag | load->active_steps) != before)
         atomic_store(&b->now.ladder, tag | load->active_steps);
 }

@@ -11,15 +11,15 @@ struct dialect;
 
 struct backend {
     int index;
-    const char *name;      /* owned by the config that the process started with, as all texts here */
+    const char *name; /* owned by the config that the process started with, as all texts here */
     const char *host_port; /* for the Host field */
     const char *path;      /* prefix of every path */
     const char *probe_path;
     const struct dialect *dialect;
     struct address address;
     int max_in_flight;
-    bool is_metered;           /* some telemetry is configured for it */
-    int64_t awaited_since_us;  /* when its telemetry was started */
+    bool is_metered;          /* some telemetry is configured for it */
+    int64_t awaited_since_us; /* when its telemetry was started */
     struct shared_backend now;
 };
 
@@ -47,5 +47,5 @@ bool backend_failed(struct backend *backend, int eject_after);
 void backend_report(struct backend *backend, const struct load_sample *sample);
 
 /* The load as it is now: fills loads[set->len], and judges the ladder of this config with its hysteresis. */
-void backend_view(struct backend_set *set, const struct config *config, int32_t waiting, int64_t now_us,
-                  struct backend_load *loads);
+void backend_view(struct backend_set *set, const struct config *config, int32_t waiting,
+                  int64_t now_us, struct backend_load *loads);

@@ -29,20 +29,11 @@ static void drop(struct upstream *u)
 void pool_fini(struct pool *pool)
 {
     for (int i = 0; i < pool->backends; i++) {
-        LIST_EACH(node, &pool->idle[i])
+        LIST_EACH (node, &pool->idle[i])
             drop(container_of(node, struct upstream, link));
     }
     free(pool->idle);
     pool->idle = NULL;
-}
-
-/* A backend may have closed it since the last turn, and an answer that nobody asked for makes it unusable. */
-static bool is_quiet(struct upstream *u)
-{
-    char byte;
-    size_t len;
-
-    return stream_read(&u->stream, &byte, 1, &len) == ST_PENDING;
 }
 
 struct upstream *pool_take(struct pool *pool, const struct backend *backend)
@@ -53,7 +44,7 @@ struct upstream *pool_take(struct pool *pool, const struct backend *backend)
         struct upstream *u = container_of(node, struct upstream, link);
 
         timer_clear(&u->idle_timer);
-        if (is_quiet(u))
+        if (upstream_is_quiet(u))
             return u;
         drop(u);
         node = list_pop_front(&pool->idle[backend->index]);

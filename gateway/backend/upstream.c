@@ -47,6 +47,14 @@ static void finish(struct upstream *u, enum status st)
 
 static void retire(struct upstream *u);
 
+bool upstream_is_quiet(struct upstream *u)
+{
+    char byte;
+    size_t len;
+
+    return stream_read(&u->stream, &byte, 1, &len) == ST_PENDING;
+}
+
 static void on_ready(struct stream *stream, unsigned what)
 {
     struct upstream *u = container_of(stream, struct upstream, stream);
@@ -58,7 +66,8 @@ static void on_ready(struct stream *stream, unsigned what)
         if (st != ST_PENDING)
             finish(u, st);
     } else if (!list_is_empty(&u->link)) {
-        retire(u); /* idle: the backend closed it, or spoke unasked */
+        if (!upstream_is_quiet(u))
+            retire(u);
     } else {
         stream_want(stream, 0);
     }
@@ -99,26 +108,35 @@ static void connect_cancel(struct op *op)
     u->op = NULL;
 }
 
-enum status upstream_connect(struct pool *pool, struct backend *backend, struct op *op,
-                             struct upstream **out)
+struct upstream *upstream_new(struct pool *pool, struct backend *backend)
 {
     struct upstream *u = calloc(1, sizeof(*u));
-    enum status st;
 
     if (!u)
-        return ST_NOMEM;
+        return NULL;
     u->pool = pool;
     u->backend = backend;
+    u->stream.ready = on_ready;
     list_init(&u->link);
     timer_init(&u->idle_timer, on_idle_timer);
     http_parser_init(&u->parser, HTTP_ANSWERS, &pool->limits);
     u->connected.done = connect_done;
+    return u;
+}
+
+enum status upstream_connect(struct pool *pool, struct backend *backend, struct op *op,
+                             struct upstream **out)
+{
+    struct upstream *u = upstream_new(pool, backend);
+    enum status st;
+
+    if (!u)
+        return ST_NOMEM;
     st = stream_connect(&u->stream, pool->loop, &backend->address, &u->connected);
     if (st != ST_OK && st != ST_PENDING) {
         free(u);
         return st;
     }
-    u->stream.ready = on_ready;
     if (st == ST_PENDING) {
         u->op = op;
         op->callee = u;

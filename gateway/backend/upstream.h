@@ -22,24 +22,28 @@ struct upstream {
     struct timer idle_timer;
     struct retired retired;
     struct op connected;
-    struct op *op;                             /* the wait at work; NULL: none */
-    enum status (*step)(struct upstream *u);   /* carries that wait on */
+    struct op *op;                           /* the wait at work; NULL: none */
+    enum status (*step)(struct upstream *u); /* carries that wait on */
     struct http_parser parser;
-    struct slab *slab;      /* lent by the pool: the answer's head and what came with it */
-    struct text rest;       /* bytes of the answer, read but not handed out, in the slab or in the caller's buffer */
-    char *buf;              /* the caller's, while upstream_read() waits */
+    struct slab *slab; /* lent by the pool: the answer's head and what came with it */
+    struct text rest;  /* of the answer: read, not handed out; in the slab or the caller's buffer */
+    char *buf;         /* the caller's, while upstream_read() waits */
     size_t buf_size;
     struct text piece;      /* what upstream_read() found */
     struct text *piece_out; /* where its caller wants it */
     struct iovec unsent[2];
-    enum status head_st; /* ST_PENDING until the answer's head came, or will not come; that may be while sending */
-    uint64_t read_turn;  /* the loop's turn that `reads` counts in */
+    enum status
+        head_st;        /* ST_PENDING until the answer's head came or will not, while sending too */
+    uint64_t read_turn; /* the loop's turn that `reads` counts in */
     int reads;
     bool has_sent;
     bool is_sent_whole;
     bool keeps_alive;
 };
 
+/* One whose stream is not open yet: for upstream_connect(), and for tests, which open it as one end of a pair.  NULL: no
+ * memory. */
+struct upstream *upstream_new(struct pool *pool, struct backend *backend);
 /* A new connection.  ST_OK or ST_PENDING with *out; else ST_REFUSED, ST_UNAVAILABLE or ST_NOMEM.  When the wait ends
  * badly or is cancelled, the upstream is still the caller's, to be given back. */
 MUST_CHECK enum status upstream_connect(struct pool *pool, struct backend *backend, struct op *op,
@@ -70,5 +74,8 @@ static inline bool upstream_is_complete(const struct upstream *u)
     return u->parser.is_complete;
 }
 
+/* Of an idle one: the backend has neither closed it, nor spoken unasked, which makes it unusable, too.  What was read in
+ * another callback of this turn may leave a readiness behind that means nothing. */
+bool upstream_is_quiet(struct upstream *u);
 /* Back to the pool where it may serve again, else closed.  Harmless for NULL. */
 void upstream_give(struct upstream **u);

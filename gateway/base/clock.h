@@ -7,5 +7,8 @@
 /* Microseconds of CLOCK_MONOTONIC: for deadlines and durations.  Never zero. */
 int64_t clock_monotonic_us(void);
 
+/* For tests: from now on CLOCK_MONOTONIC is read as so much later. */
+void clock_skip_us(int64_t us);
+
 /* Microseconds since 1970-01-01 UTC (CLOCK_REALTIME): for calendars and logs.  May jump. */
 int64_t clock_wall_us(void);

@@ -13,8 +13,7 @@
 struct shared_backend {
     atomic_int in_flight; /* slots taken.            write: workers    read: workers, control */
     atomic_int failures;  /* in a row.               write: workers, control (probe) */
-    atomic_bool
-        is_up; /* false: ejected.         write: workers (out), control (back)     read: all */
+    atomic_bool is_up;    /* false: ejected.  write: workers (out), control (back)    read: all */
     /* Readings, each with the monotonic time of the last that was known (0: none yet).
      * write: control    read: workers, control */
     atomic_llong sampled_us; /* of any reading */
@@ -28,11 +27,11 @@ struct shared_backend {
 
 /* What the workers of one gateway have in common. */
 struct shared_gate {
-    atomic_int waiting; /* in all queues.       write: workers    read: all */
-    atomic_int waiting_by_worker
-        [WORKERS_MAX];       /* write: that worker   read: workers that give a slot back */
-    atomic_int kicks[WORKERS_MAX]; /* 0, or 1 + how many workers after it the kick in its mailbox is for, too.
-                                    * write: all */
+    atomic_int waiting; /* in all queues.  write: workers    read: all */
+    /* write: that worker    read: workers that give a slot back, control */
+    atomic_int waiting_by_worker[WORKERS_MAX];
+    /* 0, or 1 + how many workers after it the kick in its mailbox is for, too.  write: all */
+    atomic_int kicks[WORKERS_MAX];
     atomic_int requests;     /* at work.             write: workers    read: control (drain) */
     atomic_int connections;  /* write: workers       read: control */
     atomic_bool is_draining; /* write: control       read: workers */

@@ -25,7 +25,7 @@ enum stat_labels {
     STAT_STORE_OP,
 };
 
-#define STAT_CLASSES   6 /* 0: lost; 1..5: 1xx..5xx */
+#define STAT_CLASSES   6  /* 0: lost; 1..5: 1xx..5xx */
 #define STAT_TIERS_MAX 65 /* 0: not known; then as many as config_tier_count() can become */
 
 /* Upper bounds of a histogram's buckets, in microseconds; one more holds the rest. */

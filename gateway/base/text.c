@@ -9,6 +9,9 @@
 /* The longest decimal of an int64_t: a sign and 19 digits. */
 #define INT_DIGITS_MAX 20
 
+/* Bytes that text_out_hex turns at once. */
+#define HEX_PART 32
+
 static const char hex_digits[] = "0123456789abcdef";
 
 struct text text_of(const char *cstr)
@@ -197,9 +200,15 @@ void text_out_hex(struct text_out *out, const void *bytes, size_t len)
 {
     const unsigned char *byte = bytes;
 
-    for (size_t i = 0; i < len; i++) {
-        text_out_char(out, hex_digits[byte[i] >> 4]);
-        text_out_char(out, hex_digits[byte[i] & 15]);
+    for (size_t at = 0; at < len; at += HEX_PART) {
+        size_t part = MIN(len - at, (size_t)HEX_PART);
+        char digits[2 * HEX_PART];
+
+        for (size_t i = 0; i < part; i++) {
+            digits[2 * i] = hex_digits[byte[at + i] >> 4];
+            digits[2 * i + 1] = hex_digits[byte[at + i] & 15];
+        }
+        text_out_add(out, (struct text){digits, 2 * part});
     }
 }
 

@@ -16,9 +16,9 @@
 #include "core/cost.h"
 #include "gate/request.h"
 
-#define LINES_BYTES 65536
+#define LINES_BYTES    65536
 #define LINE_MAX_BYTES 2048
-#define FLUSH_US 100000
+#define FLUSH_US       100000
 
 struct line {
     struct text_out out;
@@ -160,9 +160,8 @@ enum status accesslog_open(struct accesslog *log, struct loop *loop, const struc
     timer_init(&log->timer, on_timer);
     if (strcmp(path, "off") == 0)
         return ST_OK;
-    log->fd = strcmp(path, "-") == 0
-                  ? STDOUT_FILENO
-                  : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    log->fd = strcmp(path, "-") == 0 ? STDOUT_FILENO
+                                     : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     if (log->fd < 0) {
         log_event(LOG_ERROR, "access_log_failed", "path=%s error=\"%m\"", path);
         return ST_UNAVAILABLE;

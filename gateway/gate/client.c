@@ -154,6 +154,12 @@ static enum status read_more(struct client *c, size_t *out_len)
         c->slab->len += *out_len;
     else if (c->slab->len == 0)
         slab_give(&gate->slabs, &c->slab);
+    return st;
+}
+
+/* Who waits for bytes need not know how it was that they end. */
+static enum status end_of_bytes(enum status st)
+{
     return st == ST_UNAVAILABLE ? ST_CLOSED : st;
 }
 
@@ -182,7 +188,7 @@ static enum status head_step(struct client *c)
             return ST_INVALID;
         }
         if (st != ST_OK)
-            return st;
+            return end_of_bytes(st);
         st = parse_head(c);
         if (st != ST_PENDING)
             return st;
@@ -250,10 +256,8 @@ static enum status body_step(struct client *c)
             if (st == ST_OK)
                 st = take_body_from_slab(c);
         }
-        if (st == ST_UNAVAILABLE)
-            st = ST_CLOSED;
         if (st != ST_PENDING)
-            return st;
+            return end_of_bytes(st);
         if (len == 0)
             return ST_PENDING;
         request_moved(c->req);
@@ -315,6 +319,10 @@ static void read_ahead(struct client *c)
 
     if (st == ST_PENDING)
         return;
+    if (st == ST_UNAVAILABLE) {
+        client_lost(c);
+        return;
+    }
     stream_want(&c->stream, c->backlog_len ? STREAM_WRITE : 0);
     if (st != ST_CLOSED)
         return;
@@ -463,25 +471,41 @@ static void idle(struct client *c)
     timer_set(gate->loop, &c->timer, loop_now_us(gate->loop) + gate->config->keep_alive_ms * 1000);
 }
 
-enum status client_open(struct gate *gate, int fd, const struct address *from)
+struct client *client_new(struct gate *gate, const struct address *from)
 {
     struct client *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->gate = gate;
+    c->peer = *from;
+    c->stream.ready = on_ready;
+    timer_init(&c->timer, on_timer);
+    http_parser_init(&c->parser, HTTP_REQUESTS, &gate->limits);
+    list_init(&c->link);
+    return c;
+}
+
+void client_begin(struct client *c)
+{
+    struct gate *gate = c->gate;
+
+    list_push_back(&gate->clients, &c->link);
+    gate->clients_len++;
+    atomic_fetch_add(&gate->shared->connections, 1);
+    idle(c);
+}
+
+enum status client_open(struct gate *gate, int fd, const struct address *from)
+{
+    struct client *c = client_new(gate, from);
 
     if (!c) {
         close(fd);
         return ST_NOMEM;
     }
-    c->gate = gate;
-    c->peer = *from;
     stream_open(&c->stream, gate->loop, fd);
-    c->stream.ready = on_ready;
-    timer_init(&c->timer, on_timer);
-    http_parser_init(&c->parser, HTTP_REQUESTS, &gate->limits);
-    list_init(&c->link);
-    list_push_back(&gate->clients, &c->link);
-    gate->clients_len++;
-    atomic_fetch_add(&gate->shared->connections, 1);
-    idle(c);
+    client_begin(c);
     return ST_OK;
 }
 

@@ -21,28 +21,31 @@ struct client {
     struct stream stream;
     struct gate *gate;
     struct request *req; /* owned; NULL: idle */
-    struct list link;    /* in gate->clients, or gate->eager while a sent-ahead request waits for the end of the turn */
+    struct list link;    /* in gate->clients, or in gate->eager: a request that was sent ahead */
     struct retired retired;
-    struct timer timer;  /* idle, write or lingering */
+    struct timer timer; /* idle, write or lingering */
     struct http_parser parser;
-    struct slab *slab;   /* lent by the gate: the head at work, and bytes not used yet */
-    size_t head_len;     /* bytes at the slab's start that hold that head; they must not move */
-    struct op *op;       /* what the request waits for from this client; NULL: nothing */
+    struct slab *slab; /* lent by the gate: the head at work, and bytes not used yet */
+    size_t head_len;   /* bytes at the slab's start that hold that head; they must not move */
+    struct op *op;     /* what the request waits for from this client; NULL: nothing */
     enum status (*step)(struct client *c);
-    struct body *body;   /* lent by the request while its body is read */
-    char *backlog;       /* owned: answer bytes that the socket did not take */
+    struct body *body; /* lent by the request while its body is read */
+    char *backlog;     /* owned: answer bytes that the socket did not take */
     size_t backlog_at, backlog_len, backlog_size;
     struct address peer;
     bool is_gone;
     bool is_half_closed;
-    bool must_close;     /* after this answer */
-    bool must_reset;     /* the answer broke off and must not look whole */
+    bool must_close; /* after this answer */
+    bool must_reset; /* the answer broke off and must not look whole */
     bool is_lingering;
     size_t linger_bytes;
 };
 
 /* Takes the descriptor.  ST_OK or ST_NOMEM (the descriptor is closed). */
 MUST_CHECK enum status client_open(struct gate *gate, int fd, const struct address *from);
+/* Its two halves, between which the stream is opened: as a socket above, as one end of a pair by tests.  NULL: no memory. */
+struct client *client_new(struct gate *gate, const struct address *from);
+void client_begin(struct client *c);
 /* Ends it now, with its request. */
 void client_stop(struct client *c);
 /* Closes it if it has no request. */

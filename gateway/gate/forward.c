@@ -10,7 +10,7 @@
 /* Room for the fields that are added to a head, and for the path of a backend. */
 #define ADDED_BYTES 4096
 
-enum drop { DROP_ALWAYS, DROP_IF_COUNTED, DROP_IF_KEY_IS_OURS };
+enum drop { DROP_ALWAYS, DROP_IF_COUNTED, DROP_IF_KEY_IS_OURS, DROP_IF_NEW_TRACE };
 
 static const struct {
     struct text name;
@@ -26,6 +26,7 @@ static const struct {
     {{"forwarded", 9}, DROP_ALWAYS},
     {{"via", 3}, DROP_ALWAYS},
     {{"accept-encoding", 15}, DROP_IF_COUNTED},
+    {{"tracestate", 10}, DROP_IF_NEW_TRACE},
     {{"authorization", 13}, DROP_IF_KEY_IS_OURS},
     {{"x-api-key", 9}, DROP_IF_KEY_IS_OURS},
 };
@@ -44,6 +45,8 @@ static bool job_drops_field(const struct request *req, const struct http_field *
             return req->operation == OPERATION_GENERATE;
         case DROP_IF_KEY_IS_OURS:
             return req->identity.hides_key;
+        case DROP_IF_NEW_TRACE:
+            return !req->keeps_tracestate;
         }
     }
     return false;
@@ -146,11 +149,17 @@ static void write_framing(struct request *req, const struct http_head *head, str
     }
 }
 
+static bool is_ours(struct text name)
+{
+    struct text prefix = TEXT("x-meltguard-");
+
+    return name.len > prefix.len && text_equal_nocase((struct text){name.ptr, prefix.len}, prefix);
+}
+
 static bool answer_drops_field(const struct http_field *field)
 {
     return field->is_hop_by_hop || text_equal_nocase(field->name, TEXT("content-length")) ||
-           text_equal_nocase(field->name, TEXT("x-request-id")) ||
-           text_starts_with(field->name, TEXT("x-meltguard-"));
+           text_equal_nocase(field->name, TEXT("x-request-id")) || is_ours(field->name);
 }
 
 struct text forward_answer_head(struct request *req, const struct http_head *head)

@@ -48,7 +48,7 @@ struct gate {
 
     struct list clients; /* all, but for those in eager */
     int clients_len;
-    struct list eager;   /* whose next request is here already */
+    struct list eager; /* whose next request is here already */
     struct turn_hook eager_hook;
 
     struct list waiting; /* requests in QUEUE: higher priority first, then in order of arrival */

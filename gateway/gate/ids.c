@@ -5,12 +5,17 @@
 #include <ctype.h>
 #include <string.h>
 
+static bool is_id_char(char c)
+{
+    return isalnum((unsigned char)c) || c == '-' || c == '.' || c == '_';
+}
+
 static bool is_id(struct text t)
 {
     if (t.len == 0 || t.len > REQUEST_ID_MAX)
         return false;
     for (size_t i = 0; i < t.len; i++) {
-        if (!isalnum((unsigned char)t.ptr[i]) && !memchr("-._", t.ptr[i], 3))
+        if (!is_id_char(t.ptr[i]))
             return false;
     }
     return true;
@@ -57,7 +62,7 @@ static bool is_traceparent(struct text t)
            is_lower_hex(t.ptr + 36, 16, false) && is_lower_hex(t.ptr + 53, 2, true);
 }
 
-void ids_traceparent(struct gate *gate, const struct http_head *head,
+bool ids_traceparent(struct gate *gate, const struct http_head *head,
                      char traceparent[TRACEPARENT_LEN + 1])
 {
     struct text sent = head_field(head, TEXT("traceparent"));
@@ -66,13 +71,14 @@ void ids_traceparent(struct gate *gate, const struct http_head *head,
     text_out_init(&out, traceparent, TRACEPARENT_LEN + 1);
     if (is_traceparent(sent)) {
         text_out_add(&out, sent);
-        return;
+        return true;
     }
     text_out_add(&out, TEXT("00-"));
     add_random(gate, &out, 2);
     text_out_char(&out, '-');
     add_random(gate, &out, 1);
     text_out_add(&out, TEXT("-00"));
+    return false;
 }
 
 enum status ids_forwarded_address(struct text t, struct address *out)

@@ -14,10 +14,9 @@ struct phase_row {
     int64_t (*budget_ms)(const struct request *req);
 };
 
-static const struct phase_row phases[] = {
-    {"none", NULL, NULL, NULL},
+static const struct phase_row phases[] = {{"none", NULL, NULL, NULL},
 #define X(name, begin, end, budget, waits) {#name, begin, end, budget},
-    PHASE_TABLE(X)
+                                          PHASE_TABLE(X)
 #undef X
 };
 
@@ -105,7 +104,7 @@ void request_abort(struct request *req, enum outcome outcome)
     op_cancel(&req->op);
     req->op.done = request_on_done;
     timer_clear(&req->timer);
-    if (req->phase == PHASE_DISPATCH || req->phase == PHASE_RELAY)
+    if (req->phase == PHASE_RELAY)
         relay_cut(req);
     if (req->phase < PHASE_SETTLE) {
         request_end_with(req, outcome);
@@ -131,7 +130,8 @@ static void on_budget(struct timer *timer)
 
 bool request_is_sent(const struct request *req)
 {
-    return req->is_sent || (req->phase == PHASE_DISPATCH && req->upstream && req->upstream->has_sent);
+    return req->is_sent ||
+           (req->phase == PHASE_DISPATCH && req->upstream && req->upstream->has_sent);
 }
 
 /* A job that was sent goes on without its client: the GPU is at work on it, and it holds its slot until that is over. */

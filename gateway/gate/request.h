@@ -84,6 +84,7 @@ struct request {
     enum operation operation;
     const struct message *message; /* the unavailable message in the client's language */
     bool wants_problem;            /* prefers application/problem+json */
+    bool keeps_tracestate;         /* the client's traceparent was good */
     bool is_version_1_0;
     bool is_method_head;
 

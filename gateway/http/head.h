@@ -37,9 +37,8 @@ struct http_head {
     int minor_version;      /* of HTTP/1.x: 0 or 1 */
     int64_t content_length; /* -1: not given */
     bool is_chunked;
-    bool has_body; /* a request with content to come; an answer not 1xx, 204, 304 or to HEAD */
-    bool
-        keeps_alive; /* by version and Connection (RFC 9112 9.3); never where the end is the connection's end */
+    bool has_body;    /* a request with content to come; an answer not 1xx, 204, 304 or to HEAD */
+    bool keeps_alive; /* RFC 9112 9.3; never where the content ends with the connection */
     bool expects_continue; /* Expect: 100-continue with content to come, in HTTP/1.1 */
     bool wants_upgrade; /* Upgrade, and named by Connection; the body is parsed as if it did not */
     size_t head_bytes;  /* of the head on the wire, with its last CRLF CRLF */

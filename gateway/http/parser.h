@@ -32,8 +32,7 @@ enum http_fault {
 
 struct http_limits {
     size_t target_bytes;
-    size_t
-        head_bytes; /* also of the trailers, and of the framing between two pieces of chunked content */
+    size_t head_bytes; /* also of trailers, and of the framing between two pieces of content */
 };
 
 enum http_framing {

@@ -9,6 +9,7 @@ void slab_pool_init(struct slab_pool *pool, size_t bytes)
 {
     pool->free_slabs = NULL;
     pool->bytes = bytes;
+    pool->lent = 0;
 }
 
 void slab_pool_fini(struct slab_pool *pool)
@@ -33,6 +34,7 @@ struct slab *slab_take(struct slab_pool *pool)
         return NULL;
     slab->at = 0;
     slab->len = 0;
+    pool->lent++;
     return slab;
 }
 
@@ -40,6 +42,7 @@ void slab_give(struct slab_pool *pool, struct slab **slab)
 {
     if (!*slab)
         return;
+    pool->lent--;
     (*slab)->next = pool->free_slabs;
     pool->free_slabs = *slab;
     *slab = NULL;

@@ -18,6 +18,7 @@ struct slab {
 struct slab_pool {
     struct slab *free_slabs; /* owned */
     size_t bytes;            /* room in each */
+    int lent;                /* not given back yet */
 };
 
 void slab_pool_init(struct slab_pool *pool, size_t bytes);

@@ -24,7 +24,7 @@
 #define TICK_US INT64_C(20000)
 /* SIGINT: what is almost done may end. */
 #define STOP_SOON_US INT64_C(1000000)
-#define SIGNALS 3
+#define SIGNALS      3
 
 struct control {
     struct config *config; /* counted: the current generation */
@@ -79,8 +79,7 @@ static void answer_ready(void *owner, struct admin_answer *out)
     bool is_ready = !is_draining && is_store_up && is_settled && up > 0;
     char *body = NULL;
 
-    if (asprintf(&body,
-                 "%s\ndraining: %s\nquota_store: %s\ntelemetry: %s\nbackends_up: %d of %d\n",
+    if (asprintf(&body, "%s\ndraining: %s\nquota_store: %s\ntelemetry: %s\nbackends_up: %d of %d\n",
                  is_ready ? "ready" : "not ready", is_draining ? "yes" : "no",
                  is_store_up ? "up" : "down", is_settled ? "known" : "awaited", up,
                  c->backends->len) < 0)
@@ -215,8 +214,7 @@ static void reload(struct control *c)
     watch_configure(c->watch, next);
     for (int i = 0; i < c->workers_len; i++)
         worker_configure(&c->workers[i], next);
-    log_event(LOG_NOTE, "reloaded", "generation=%d policy=%s", next->generation,
-              next->policy.name);
+    log_event(LOG_NOTE, "reloaded", "generation=%d policy=%s", next->generation, next->policy.name);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *arg)

@@ -16,7 +16,7 @@ struct worker {
     struct gate *gate;
     int listeners_len;
     struct listener *listeners[LISTEN_MAX];
-    struct timer hold;  /* set while there are too many connections to take another */
+    struct timer hold; /* set while there are too many connections to take another */
     struct mail drain;
     struct mail stop;
 };

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+from scenario import IS_QUICK, ROUNDS, Race
+from systems import HaproxyLimit, Meltguard, MeltguardRedis, Nginx, NginxLua
+
+ACCOUNTS = 5_000 if IS_QUICK else 100_000
+EACH, LIMIT = 5, 3
+SLICE = ACCOUNTS * EACH // ROUNDS
+
+
+class Mixed(Race):
+    name = "mixed"
+    title = "Three a day: 100,000 accounts ask five times each, in random order"
+    systems = (Nginx, HaproxyLimit, NginxLua, MeltguardRedis, Meltguard)
+    goals = {"meltguard-redis": (0.75, 0.95), "meltguard": (0.75, 0.95)}
+    settings = {"per_day": LIMIT}
+    is_counted = True
+    expects = (200, 429)
+    load = {"accounts": ACCOUNTS, "scramble": EACH}
+
+    def slice_options(self, i):
+        """Each slice goes on in the order where the last one ended; the last one takes what is left."""
+        rest = ACCOUNTS * EACH - SLICE * (ROUNDS - 1)
+        return {**self.load, "skip": i * SLICE, "requests": SLICE if i < ROUNDS - 1 else rest}
+
+    def check(self, running, slices, outcome):
+        """Exact: three for everybody, and not one more."""
+        for system in running:
+            admitted = sum(one.statuses.get("200", {}).get("count", 0) for one in slices[system.name])
+            expected = ACCOUNTS * (EACH if type(system) is Nginx else LIMIT)
+            if admitted != expected:
+                outcome.problems.append(f"{system.title}: admitted {admitted:,}, not {expected:,}")
