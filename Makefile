@@ -26,8 +26,8 @@ endif
 
 # --- what is compiled ---------------------------------------------------------------------------------------------------
 
-DIRS     ?= base core config net http dialect identity quota telemetry backend gate admin run
-LIB_SRC  := $(foreach dir,$(DIRS),$(wildcard gateway/$(dir)/*.c))
+DIRS     ?= base core config net http dialect identity quota telemetry backend gate admin run ctl
+LIB_SRC  := $(filter-out gateway/ctl/meltctl.c,$(foreach dir,$(DIRS),$(wildcard gateway/$(dir)/*.c)))
 SIM_SRC  := $(wildcard tests/simgpu/*.c)
 UNIT_SRC := $(foreach dir,$(DIRS),$(wildcard tests/unit/$(dir)/*.c)) $(wildcard tests/unit/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
@@ -60,22 +60,23 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-
 CFLAGS   += -std=c17 $(OPT) $(WARN) $(HARDEN) $(SANFLAGS)
 CPPFLAGS += -D_GNU_SOURCE -DMELTGUARD_VERSION='"$(VERSION)"' -Igateway $(LLHTTP_CFLAGS)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
-LIBS     := -levent_core -lhiredis -lcrypto -lyaml -lyajl -llmdb $(LLHTTP_LIBS) -lpthread
+LIBS     := -levent_core -lhiredis -lssl -lcrypto -lyaml -lyajl -llmdb $(LLHTTP_LIBS) -lpthread
 
 $(B)/obj/gateway/core/%.o: CFLAGS += -Wconversion -Wsign-conversion
 $(B)/obj/tests/%.o: CPPFLAGS += -Itests
 
-.PHONY: all demo test unit e2e asan tsan fuzz fmt lint headers floors deps install clean help
+.PHONY: all demo test unit e2e model asan tsan fuzz fmt lint headers floors deps install clean help
 
-all: $(B)/meltguard $(B)/simgpu ## build everything
+all: $(B)/meltguard $(B)/meltctl $(B)/simgpu ## build everything
 
 $(B)/meltguard: $(call obj,gateway/main.c) $(LIB)
+$(B)/meltctl: $(call obj,gateway/ctl/meltctl.c) $(LIB)
 $(B)/simgpu: $(SIM_OBJ) $(LIB)
 $(B)/simgpu: LIBS += -lpng
 $(B)/unit: $(UNIT_OBJ) $(LIB)
 $(B)/unit: LIBS += -lcriterion
 
-$(B)/meltguard $(B)/simgpu $(B)/unit:
+$(B)/meltguard $(B)/meltctl $(B)/simgpu $(B)/unit:
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
 $(LIB): $(LIB_OBJ) $(LLHTTP_OBJ)
@@ -113,6 +114,11 @@ asan: ## every test, with AddressSanitizer and UndefinedBehaviorSanitizer
 
 tsan: ## the end-to-end tests, with ThreadSanitizer
 	$(Q)$(MAKE) B=$(B)/tsan SAN=thread OPT='-O1 -g' e2e
+
+model: ## the quota protocol as a model, checked by Spin; then with defects seeded, which must be found
+	$(Q)tests/tools/deps.sh model
+	$(Q)MELTGUARD_BUILD=$(B) tests/model/run.sh
+	$(Q)MELTGUARD_BUILD=$(B) tests/model/run.sh --mutations
 
 # --- the house ----------------------------------------------------------------------------------------------------------
 
@@ -169,6 +175,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(B)/fuzz/libmeltguard.a
 
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(B)/meltguard $(DESTDIR)$(PREFIX)/bin/meltguard
+	install -D -m 755 $(B)/meltctl $(DESTDIR)$(PREFIX)/bin/meltctl
 	install -d $(DESTDIR)$(PREFIX)/share/meltguard/policies $(DESTDIR)$(PREFIX)/share/meltguard/conf
 	install -m 644 policies/*.yaml $(DESTDIR)$(PREFIX)/share/meltguard/policies
 	install -m 644 conf/*.yaml $(DESTDIR)$(PREFIX)/share/meltguard/conf
@@ -195,3 +202,14 @@ bench: all $(B)/load ## against nginx, HAProxy and others: table, plot, numbers;
 bench-guard: all $(B)/load ## instructions a request; fails where one grew by more than 3 %
 	$(Q)tests/bench/deps.sh guard
 	$(Q)MELTGUARD_BUILD=$(B) python3 tests/bench/guard.py
+
+# --- torture ------------------------------------------------------------------------------------------------------------
+
+TORTURE_SECONDS ?= 180
+TORTURE_SEED    ?=
+
+.PHONY: torture
+torture: all ## exact quotas whatever is killed; TORTURE_SECONDS (180), TORTURE_SEED=N, TORTURE_ARGS
+	$(Q)tests/tools/deps.sh torture
+	$(Q)MELTGUARD_BUILD=$(B) python3 tests/torture/torture.py --seconds $(TORTURE_SECONDS) \
+	    $(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) $(TORTURE_ARGS)

@@ -9,6 +9,7 @@
 #include "config/keys.h"
 #include "config/parse.h"
 #include "config/value.h"
+#include "config/zone.h"
 
 /* What a row reads into.  The place is for saying where a double stands. */
 struct entry {
@@ -59,12 +60,38 @@ static enum status read_tier(struct reader *r, const struct key *key, const stru
     return entry->key.tier < 0 ? ST_INVALID : ST_OK;
 }
 
+static enum status read_team(struct reader *r, const struct key *key, const struct node *node,
+                             void *object)
+{
+    struct entry *entry = object;
+
+    UNUSED(r);
+    UNUSED(key);
+    entry->key.team = policy_team(entry->policy, node->text);
+    return entry->key.team < 0 ? ST_INVALID : ST_OK;
+}
+
+static enum status read_timezone(struct reader *r, const struct key *key, const struct node *node,
+                                 void *object)
+{
+    struct entry *entry = object;
+
+    UNUSED(key);
+    if (!zone_exists(node->text))
+        return ST_INVALID;
+    enum status st = zone_take(node->text, r->now_s, r->memory, &entry->key.zone);
+    return st ? reader_no_memory(r) : ST_OK;
+}
+
 static const struct key entry_keys[] = {
     {"sha256", NODE_SCALAR, KEY_REQUIRED | KEY_SECRET, read_sha256, 0, 0, 0,
      "64 hex digits: the SHA-256 of the key"},
     {"account", NODE_SCALAR, KEY_REQUIRED, read_account, 0, 0, 0,
      "an account's id: 1 to 128 visible ASCII characters"},
     {"tier", NODE_SCALAR, KEY_REQUIRED, read_tier, 0, 0, 0, "the name of a tier of the policy"},
+    {"team", NODE_SCALAR, 0, read_team, 0, 0, 0, "the name of a team of the policy"},
+    {"timezone", NODE_SCALAR, 0, read_timezone, 0, 0, 0,
+     "a zone of the tz database (package tzdata) such as Europe/Berlin, or UTC"},
 };
 
 static enum status read_list(struct reader *r, const struct key *key, const struct node *list,
@@ -78,7 +105,7 @@ static enum status read_list(struct reader *r, const struct key *key, const stru
         return reader_no_memory(r);
     for (const struct node *item = list->first; item; item = item->next) {
         struct entry *entry = &file->entries[file->len++];
-        *entry = (struct entry){.policy = file->policy, .node = item};
+        *entry = (struct entry){.key = {.team = -1}, .policy = file->policy, .node = item};
         enum status st = keys_read(r, item, entry_keys, ARRAY_LEN(entry_keys), entry);
         if (st)
             return st;
@@ -87,19 +114,61 @@ static enum status read_list(struct reader *r, const struct key *key, const stru
 }
 
 static const struct key file_keys[] = {
-    {"keys", NODE_LIST, KEY_REQUIRED, read_list, 0, 0, 0, "a list of {sha256, account, tier}"},
+    {"keys", NODE_LIST, KEY_REQUIRED, read_list, 0, 0, 0,
+     "a list of {sha256, account, tier, team, timezone}"},
 };
 
+static int by_place(const struct entry *a, const struct entry *b)
+{
+    if (a->node->line != b->node->line)
+        return a->node->line - b->node->line;
+    return a->node->column - b->node->column;
+}
+
 /* By digest; of equals the one first in the file first. */
-static int compare(const void *left, const void *right)
+static int by_digest(const void *left, const void *right)
 {
     const struct entry *a = left;
     const struct entry *b = right;
     int order = memcmp(a->key.sha256, b->key.sha256, sizeof(a->key.sha256));
 
-    if (order || a->node->line != b->node->line)
-        return order ? order : a->node->line - b->node->line;
-    return a->node->column - b->node->column;
+    return order ? order : by_place(a, b);
+}
+
+/* By account, likewise. */
+static int by_account(const void *left, const void *right)
+{
+    const struct entry *a = left;
+    const struct entry *b = right;
+    int order = strcmp(a->key.account, b->key.account);
+
+    return order ? order : by_place(a, b);
+}
+
+static void sort(struct keyfile *file, int (*compare)(const void *, const void *))
+{
+    qsort(file->entries, (size_t)file->len, sizeof(*file->entries), compare);
+}
+
+/* Two keys of one account in two teams or two time zones would have two rows to charge, and twice the quota. */
+static enum status check_accounts(struct reader *r, const struct keyfile *file)
+{
+    for (int i = 1; i < file->len; i++) {
+        const struct entry *before = &file->entries[i - 1];
+        const struct entry *entry = &file->entries[i];
+        if (strcmp(before->key.account, entry->key.account) != 0)
+            continue;
+        if (before->key.team != entry->key.team)
+            return reader_fail(r, entry->node,
+                               "account '%s' in another team than in line %d, expected one team",
+                               entry->key.account, before->node->line);
+        if (before->key.zone != entry->key.zone)
+            return reader_fail(
+                r, entry->node,
+                "account '%s' in another time zone than in line %d, expected one time zone",
+                entry->key.account, before->node->line);
+    }
+    return ST_OK;
 }
 
 static enum status check_doubles(struct reader *r, const struct keyfile *file)
@@ -140,7 +209,10 @@ enum status accounts_read(struct reader *r, const struct node *node, const struc
         st = keys_read(r, root, file_keys, ARRAY_LEN(file_keys), &file);
     if (st)
         return st;
-    qsort(file.entries, (size_t)file.len, sizeof(*file.entries), compare);
-    st = check_doubles(r, &file);
+    sort(&file, by_account);
+    st = check_accounts(r, &file);
+    sort(&file, by_digest);
+    if (!st)
+        st = check_doubles(r, &file);
     return st ? st : keep(r, &file, source);
 }

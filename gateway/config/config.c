@@ -57,7 +57,8 @@ static const struct key top_keys[] = {
      "a list such as [{address: 127.0.0.1:8080}]"},
     {"admin", NODE_MAPPING, 0, listen_read_admin, 0, 0, 0, "{address: 127.0.0.1:9901}"},
     {"quota_store", NODE_SCALAR, KEY_SECRET, read_store, 0, 0, 0,
-     "embedded:///folder, redis://[user:password@]host[:port][/db] or redis+unix:///path"},
+     "embedded:///folder, redis://[user:password@]host[:port][/db], redis+unix:///path, "
+     "redis+sentinel://host,.../master or redis+cluster://host,..."},
     {"policies", NODE_SCALAR, KEY_REQUIRED, read_policies, 0, 0, 0, "the name of a policy file"},
     {"identity", NODE_LIST, KEY_REQUIRED, identity_read, 0, 0, 0,
      "a list of sources: keyfile, header, bearer, address"},

@@ -16,11 +16,24 @@
 
 enum store_kind { STORE_NONE, STORE_EMBEDDED, STORE_REDIS };
 
+/* How a Redis is run: one server; a master that sentinels name; a Cluster, found by any of its nodes. */
+enum store_topology { TOPOLOGY_NONE, TOPOLOGY_SINGLE, TOPOLOGY_SENTINEL, TOPOLOGY_CLUSTER };
+
+#define STORE_HOSTS_MAX 16
+
+struct store_host {
+    const char *name; /* IPv6 without brackets */
+    int port;
+};
+
 struct store_url {
     enum store_kind kind;
     const char *path; /* embedded: folder; redis+unix: socket; else NULL */
-    const char *host; /* redis; IPv6 without brackets */
-    int port;
+    enum store_topology topology;
+    bool is_tls;
+    int hosts_len; /* SINGLE: 1, or 0 with a socket */
+    struct store_host hosts[STORE_HOSTS_MAX];
+    const char *master;   /* SENTINEL: what its master is called; else NULL */
     const char *user;     /* NULL: none */
     const char *password; /* NULL: none */
     int db;
@@ -39,6 +52,8 @@ struct key_entry {
     unsigned char sha256[32];
     const char *account;
     int tier;
+    int team;                /* -1: none */
+    const struct zone *zone; /* of its calendar windows; NULL: the policy's */
 };
 
 struct identity_source {
@@ -50,6 +65,7 @@ struct identity_source {
     /* header */
     const char *account_header;
     const char *tier_header; /* NULL: tier counts for all; else where it is not sent */
+    const char *team_header; /* NULL: no teams; where it is not sent, the account is in none */
     int trust_len;
     struct address_prefix trust[TRUST_MAX];
     int tier; /* bearer, address, header; -1: header without a default_tier */
@@ -97,9 +113,12 @@ struct config {
     const char *file;
 
     int listen_len;
-    bool has_admin;
+    bool has_admin;        /* an address for it */
+    bool has_admin_socket; /* a Unix socket for it */
     struct address listen[LISTEN_MAX];
     struct address admin;
+    struct address admin_socket;
+    const char *admin_token; /* NULL: none */
     struct store_url store;
     int identity_len;
     struct identity_source identity[IDENTITY_SOURCES_MAX];

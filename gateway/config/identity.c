@@ -82,9 +82,27 @@ static const struct key header_keys[] = {
     {"tier", NODE_SCALAR, 0, key_token, offsetof(struct source, made.tier_header), 0, 0,
      "the name of a header field"},
     {"default_tier", NODE_SCALAR, 0, read_tier, 0, 0, 0, TIER_EXPECTED},
+    {"team", NODE_SCALAR, 0, key_token, offsetof(struct source, made.team_header), 0, 0,
+     "the name of a header field"},
     {"trust", NODE_LIST, KEY_REQUIRED, read_trust, 0, 0, 0,
      "a list of networks whose header is believed, such as [127.0.0.0/8]"},
 };
+
+static bool is_same_name(const char *a, const char *b)
+{
+    return a && b && text_equal_nocase(text_of(a), text_of(b));
+}
+
+static enum status check_header_names(struct reader *r, const struct node *node,
+                                      const struct identity_source *made)
+{
+    if (is_same_name(made->tier_header, made->account_header))
+        return reader_fail(r, node, "one header for account and tier, expected two");
+    if (is_same_name(made->team_header, made->account_header) ||
+        is_same_name(made->team_header, made->tier_header))
+        return reader_fail(r, node, "one header for the team and another key, expected two");
+    return ST_OK;
+}
 
 static enum status read_header(struct reader *r, const struct key *key, const struct node *node,
                                void *object)
@@ -96,13 +114,9 @@ static enum status read_header(struct reader *r, const struct key *key, const st
     enum status st = keys_read(r, node, header_keys, ARRAY_LEN(header_keys), object);
     if (st)
         return st;
-    const char *tier_header = source->made.tier_header;
-    if (!tier_header && source->made.tier < 0)
+    if (!source->made.tier_header && source->made.tier < 0)
         return reader_fail(r, node, "no tier, expected 'tier' (a header) or 'default_tier'");
-    if (tier_header &&
-        text_equal_nocase(text_of(tier_header), text_of(source->made.account_header)))
-        return reader_fail(r, node, "one header for account and tier, expected two");
-    return ST_OK;
+    return check_header_names(r, node, &source->made);
 }
 
 /* --- bearer --- */
@@ -157,7 +171,7 @@ static enum status read_address(struct reader *r, const struct key *key, const s
 
 static const struct key kinds[] = {
     {"keyfile", NODE_SCALAR, 0, read_keyfile, 0, 0, 0, "the name of a file of keys"},
-    {"header", NODE_MAPPING, 0, read_header, 0, 0, 0, "{account, tier, trust}"},
+    {"header", NODE_MAPPING, 0, read_header, 0, 0, 0, "{account, tier, team, trust}"},
     {"bearer", NODE_MAPPING, 0, read_bearer, 0, 0, 0, "{accept: any, tier}"},
     {"address", NODE_MAPPING, 0, read_address, 0, 0, 0, "{tier, prefix_v4, prefix_v6}"},
 };

@@ -222,6 +222,17 @@ enum status key_thousandths(struct reader *r, const struct key *key, const struc
     return ST_OK;
 }
 
+enum status key_bool(struct reader *r, const struct key *key, const struct node *node, void *object)
+{
+    bool is_true = text_equal(node->text, TEXT("true"));
+
+    UNUSED(r);
+    if (!is_true && !text_equal(node->text, TEXT("false")))
+        return ST_INVALID;
+    *(bool *)key_field(key, object) = is_true;
+    return ST_OK;
+}
+
 static enum status keep(struct reader *r, const struct key *key, const struct node *node,
                         void *object)
 {

@@ -47,6 +47,7 @@ key_read_fn key_int64;       /* int64_t */
 key_read_fn key_duration_ms; /* int64_t */
 key_read_fn key_thousandths; /* int64_t */
 key_read_fn key_name;        /* const char *: value_is_name of at most high bytes */
+key_read_fn key_bool;        /* bool: true or false */
 key_read_fn key_token;       /* const char *: a field name */
 
 static inline void *key_field(const struct key *key, void *object)

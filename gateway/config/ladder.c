@@ -55,6 +55,8 @@ static const struct key temperature_keys[] = {
     {"resume_below", NODE_SCALAR, KEY_REQUIRED, key_thousandths,
      offsetof(struct step, made.resume_below), 1000, 150000, DEGREES_EXPECTED},
     {"tiers", NODE_NONE, KEY_REQUIRED, read_step_tiers, 0, 0, 0, TIERS_EXPECTED},
+    {"dry_run", NODE_SCALAR, 0, key_bool, offsetof(struct step, made.is_dry_run), 0, 0,
+     "true or false"},
 };
 
 static const struct key depth_keys[] = {
@@ -63,6 +65,8 @@ static const struct key depth_keys[] = {
     {"resume_below", NODE_SCALAR, KEY_REQUIRED, key_int64, offsetof(struct step, made.resume_below),
      1, 1000000, JOBS_EXPECTED},
     {"tiers", NODE_NONE, KEY_REQUIRED, read_step_tiers, 0, 0, 0, TIERS_EXPECTED},
+    {"dry_run", NODE_SCALAR, 0, key_bool, offsetof(struct step, made.is_dry_run), 0, 0,
+     "true or false"},
 };
 
 static enum status read_step(struct reader *r, const struct node *item, enum load_signal signal,
@@ -110,7 +114,7 @@ static enum status read_depth(struct reader *r, const struct key *key, const str
     return read_steps(r, node, SIGNAL_QUEUE_DEPTH, object);
 }
 
-#define STEPS_EXPECTED "a list of {above, resume_below, tiers}"
+#define STEPS_EXPECTED "a list of {above, resume_below, tiers, dry_run}"
 
 static const struct key signal_keys[] = {
     {"gpu_temperature", NODE_LIST, 0, read_temperature, 0, 0, 0, STEPS_EXPECTED},

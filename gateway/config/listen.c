@@ -4,12 +4,14 @@
 
 #include <string.h>
 
+#include "config/admin_conf.h"
+
 struct listen_entry {
     struct address address;
 };
 
 /* Names need a resolver and may have several addresses; this one has not, and everybody writes it. */
-static enum status read_address(struct reader *r, const struct key *key, const struct node *node,
+enum status listen_read_address(struct reader *r, const struct key *key, const struct node *node,
                                 void *object)
 {
     struct text t = node->text;
@@ -30,8 +32,9 @@ static enum status read_address(struct reader *r, const struct key *key, const s
 }
 
 static const struct key listen_keys[] = {
-    {"address", NODE_SCALAR, KEY_REQUIRED, read_address, offsetof(struct listen_entry, address), 0,
-     0, "address:port such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80"},
+    {"address", NODE_SCALAR, KEY_REQUIRED, listen_read_address,
+     offsetof(struct listen_entry, address), 0, 0,
+     "address:port such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80"},
 };
 
 bool listen_is_same(const struct address *a, const struct address *b)
@@ -57,19 +60,26 @@ static bool has_any_port(const struct address *address)
     return out.len >= 2 && memcmp(buf + out.len - 2, ":0", 2) == 0;
 }
 
+enum status listen_check_new(struct reader *r, const struct node *node, const struct config *config,
+                             const struct address *address)
+{
+    for (int i = 0; i < config->listen_len; i++)
+        if (listen_is_same(&config->listen[i], address) && !has_any_port(address))
+            return reader_fail(r, node, "an address for the second time, expected another one");
+    return ST_OK;
+}
+
 static enum status read_listener(struct reader *r, const struct node *node,
                                  const struct config *config, struct address *out)
 {
     struct listen_entry entry;
     enum status st = keys_read(r, node, listen_keys, ARRAY_LEN(listen_keys), &entry);
 
-    if (st)
-        return st;
-    for (int i = 0; i < config->listen_len; i++)
-        if (listen_is_same(&config->listen[i], &entry.address) && !has_any_port(&entry.address))
-            return reader_fail(r, node, "an address for the second time, expected another one");
-    *out = entry.address;
-    return ST_OK;
+    if (!st)
+        st = listen_check_new(r, node, config, &entry.address);
+    if (!st)
+        *out = entry.address;
+    return st;
 }
 
 enum status listen_read(struct reader *r, const struct key *key, const struct node *list,
@@ -93,9 +103,6 @@ enum status listen_read(struct reader *r, const struct key *key, const struct no
 enum status listen_read_admin(struct reader *r, const struct key *key, const struct node *node,
                               void *object)
 {
-    struct config *config = object;
-
     UNUSED(key);
-    config->has_admin = true;
-    return read_listener(r, node, config, &config->admin);
+    return admin_conf_read(r, node, object);
 }

@@ -5,8 +5,11 @@
 #include "base/arena.h"
 #include "config/config.h"
 
+struct named_zone;
+
 struct config_memory {
     struct arena arena;
+    struct named_zone *zones; /* in the arena; see zone_take() */
 };
 
 /* Cleared.  NULL when there is no memory. */

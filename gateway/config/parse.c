@@ -12,8 +12,8 @@
 #include <yaml.h>
 
 #define DEPTH_MAX 16
-/* No mapping has nearly as many keys, and looking for doubles is quadratic. */
-#define MAPPING_KEYS_MAX 256
+/* The longest mapping is that of teams; looking for doubles is quadratic. */
+#define MAPPING_KEYS_MAX TEAMS_MAX
 
 struct builder {
     struct reader *r;

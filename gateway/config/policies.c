@@ -1,99 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* policies.c - policy files.      Runs on: control thread.
- * Tiers are read before the ladder, which names them, whatever their order in the file. */
+ * Sizes are read before the prices that name them, and tiers before the ladder, whatever their order in the file. */
 #include "config/policies.h"
 
 #include <string.h>
 
 #include "config/keys.h"
 #include "config/ladder.h"
-#include "config/tier_names.h"
+#include "config/limits.h"
 #include "config/parse.h"
+#include "config/prices.h"
+#include "config/teams.h"
+#include "config/tier_names.h"
+#include "config/tiers.h"
 #include "config/value.h"
 #include "config/zone.h"
-#include "core/cost.h"
 
-#define IMAGES_PER_DAY_MAX INT64_C(1000000000)
-#define MAX_WAIT_MAX_MS    INT64_C(86400000)
-#define TIER_NAME_MAX      32
-#define MESSAGE_MAX        1000
-#define LANGUAGE_MAX       8
-
-/* --- tiers --- */
-
-static const struct key images_keys[] = {
-    {"per_day", NODE_SCALAR, KEY_REQUIRED, key_int64, offsetof(struct limit_rule, units), 0,
-     IMAGES_PER_DAY_MAX, "a whole number of images, 0 to 1000000000"},
-};
-
-static enum status read_images(struct reader *r, const struct key *key, const struct node *node,
-                               void *object)
-{
-    struct tier *tier = object;
-
-    UNUSED(key);
-    if (node->kind == NODE_SCALAR)
-        return text_equal(node->text, TEXT("unlimited")) ? ST_OK : ST_INVALID;
-    if (node->kind != NODE_MAPPING)
-        return ST_INVALID;
-    struct limit_rule *rule = &tier->rules[0];
-    enum status st = keys_read(r, node, images_keys, ARRAY_LEN(images_keys), rule);
-    if (st)
-        return st;
-    rule->kind = LIMIT_DAY;
-    rule->units *= UNITS_PER_IMAGE;
-    tier->rules_len = 1;
-    return ST_OK;
-}
-
-static const struct key tier_keys[] = {
-    {"images", NODE_NONE, KEY_REQUIRED, read_images, 0, 0, 0, "unlimited or {per_day: N}"},
-    {"priority", NODE_SCALAR, 0, key_int, offsetof(struct tier, priority), 0, 1000,
-     "a whole number, 0 to 1000"},
-    {"max_images_per_request", NODE_SCALAR, 0, key_int64,
-     offsetof(struct tier, max_images_per_request), 1, JOB_IMAGES_MAX, "a whole number, 1 to 10"},
-    {"max_wait", NODE_SCALAR, 0, key_duration_ms, offsetof(struct tier, max_wait_ms), 0,
-     MAX_WAIT_MAX_MS, "a duration such as 0s, 250ms, 30s or 5min, at most 24h"},
-};
-
-static enum status read_tier(struct reader *r, const struct node *node, struct policy *policy)
-{
-    struct tier *tier = &policy->tiers[policy->tiers_len];
-    char echo[READER_ECHO_MAX];
-
-    if (!value_is_name(node->key->text, TIER_NAME_MAX))
-        return reader_fail(r, node->key,
-                           "wrong name '%s' for a tier, expected 1 to %d letters, digits, '_', "
-                           "'-', '.'",
-                           reader_echo(node->key, echo), TIER_NAME_MAX);
-    *tier = (struct tier){
-        .name = memory_text(r->memory, node->key->text),
-        .index = policy->tiers_len,
-        .max_images_per_request = JOB_IMAGES_MAX,
-    };
-    if (!tier->name)
-        return reader_no_memory(r);
-    enum status st = keys_read(r, node, tier_keys, ARRAY_LEN(tier_keys), tier);
-    if (!st)
-        policy->tiers_len++;
-    return st;
-}
-
-static enum status read_tiers(struct reader *r, const struct key *key, const struct node *mapping,
-                              void *object)
-{
-    struct policy *policy = object;
-
-    UNUSED(key);
-    if (mapping->len < 1 || mapping->len > TIERS_MAX)
-        return reader_fail(r, mapping, "%d tiers, expected 1 to %d", mapping->len, TIERS_MAX);
-    for (const struct node *node = mapping->first; node; node = node->next) {
-        enum status st = read_tier(r, node, policy);
-        if (st)
-            return st;
-    }
-    return ST_OK;
-}
+#define MESSAGE_MAX  1000
+#define LANGUAGE_MAX 8
+/* Half a day: resets stay on the day that they are about. */
+#define STAGGER_MAX_MS (INT64_C(12) * 3600 * 1000)
 
 /* --- messages --- */
 
@@ -155,6 +81,21 @@ static enum status read_timezone(struct reader *r, const struct key *key, const 
     return policy->timezone ? ST_OK : reader_no_memory(r);
 }
 
+static enum status read_stagger(struct reader *r, const struct key *key, const struct node *node,
+                                void *object)
+{
+    struct policy *policy = object;
+    int64_t ms;
+    enum status st = value_duration_ms(node->text, &ms);
+
+    UNUSED(r);
+    UNUSED(key);
+    if (st || ms > STAGGER_MAX_MS || ms % 1000 != 0)
+        return ST_INVALID;
+    policy->stagger_s = ms / 1000;
+    return ST_OK;
+}
+
 static enum status read_shed(struct reader *r, const struct key *key, const struct node *node,
                              void *object)
 {
@@ -165,8 +106,15 @@ static enum status read_shed(struct reader *r, const struct key *key, const stru
 static const struct key policy_keys[] = {
     {"timezone", NODE_SCALAR, 0, read_timezone, 0, 0, 0,
      "a zone of the tz database (package tzdata) such as Europe/Berlin, or UTC"},
-    {"tiers", NODE_MAPPING, KEY_REQUIRED, read_tiers, 0, 0, 0,
+    {"stagger", NODE_SCALAR, 0, read_stagger, 0, 0, 0,
+     "a duration of whole seconds such as 30min, at most 12h"},
+    {"sizes", NODE_MAPPING, 0, sizes_read, 0, 0, 0, "a mapping such as {small: 512x512}"},
+    {"prices", NODE_LIST, 0, prices_read, 0, 0, 0,
+     "a list of {model, quality, size, max_steps, credits}"},
+    {"tiers", NODE_MAPPING, KEY_REQUIRED, tiers_read, 0, 0, 0,
      "a mapping of tiers such as free: {images: {per_day: 3}}"},
+    {"teams", NODE_MAPPING, 0, teams_read, 0, 0, 0,
+     "a mapping of teams such as acme: {images: {per_day: 1000}}"},
     {"shed", NODE_MAPPING, 0, read_shed, 0, 0, 0, "{gpu_temperature: [...], queue_depth: [...]}"},
     {"unavailable_message", NODE_MAPPING, 0, read_messages, 0, 0, 0,
      "a mapping of languages to texts"},
@@ -208,6 +156,8 @@ static enum status read_policy(struct reader *r, const char *file, const struct 
     if (!policy.name)
         return reader_no_memory(r);
     enum status st = keys_read(r, root, policy_keys, ARRAY_LEN(policy_keys), &policy);
+    if (!st)
+        st = tiers_check_limits(r, node_find(root, TEXT("tiers")), &policy);
     if (st)
         return st;
     if (policy.messages_len == 0)

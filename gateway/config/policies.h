@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* policies.h - a policy file: tiers, the ladder, messages. */
+/* policies.h - a policy file: prices, tiers, teams, the ladder, messages. */
 #pragma once
 
 #include "config/reader.h"

@@ -24,9 +24,21 @@ static bool same_listen(const struct config *from, const struct config *to)
 
 static bool same_admin(const struct config *from, const struct config *to)
 {
-    if (from->has_admin != to->has_admin)
+    if (from->has_admin != to->has_admin || from->has_admin_socket != to->has_admin_socket)
+        return false;
+    if (from->has_admin_socket && !listen_is_same(&from->admin_socket, &to->admin_socket))
         return false;
     return !from->has_admin || listen_is_same(&from->admin, &to->admin);
+}
+
+static bool same_hosts(const struct store_url *a, const struct store_url *b)
+{
+    if (a->hosts_len != b->hosts_len)
+        return false;
+    for (int i = 0; i < a->hosts_len; i++)
+        if (!same_text(a->hosts[i].name, b->hosts[i].name) || a->hosts[i].port != b->hosts[i].port)
+            return false;
+    return true;
 }
 
 static bool same_store(const struct config *from, const struct config *to)
@@ -34,9 +46,9 @@ static bool same_store(const struct config *from, const struct config *to)
     const struct store_url *a = &from->store;
     const struct store_url *b = &to->store;
 
-    return a->kind == b->kind && same_text(a->path, b->path) && same_text(a->host, b->host) &&
-           a->port == b->port && same_text(a->user, b->user) &&
-           same_text(a->password, b->password) && a->db == b->db;
+    return a->kind == b->kind && same_text(a->path, b->path) && a->topology == b->topology &&
+           a->is_tls == b->is_tls && same_hosts(a, b) && same_text(a->master, b->master) &&
+           same_text(a->user, b->user) && same_text(a->password, b->password) && a->db == b->db;
 }
 
 static bool same_url(const struct http_url *a, const struct http_url *b)

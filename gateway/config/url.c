@@ -12,6 +12,7 @@
 #define HOST_MAX       253
 #define USERINFO_MAX   512
 #define REDIS_PORT     6379
+#define SENTINEL_PORT  26379
 #define REDIS_DB_MAX   65535
 #define HTTP_PORT      80
 #define HOST_PORT_SIZE (HOST_MAX + sizeof("[]:65535"))
@@ -224,20 +225,37 @@ static enum status embedded_url(struct text rest, struct config_memory *memory, 
 #define USERINFO_WRONG                                                                             \
     "wrong user or password, expected [user]:password@ with special characters as %XX"
 
+/* "", "?db=" and a number. */
+static enum status parse_query(struct text query, int *out_db)
+{
+    int64_t db;
+
+    if (query.len == 0)
+        return ST_OK;
+    if (!cut_prefix(&query, TEXT("db=")) || value_integer(query, &db) || db > REDIS_DB_MAX)
+        return ST_INVALID;
+    *out_db = (int)db;
+    return ST_OK;
+}
+
 static enum status unix_url(struct text rest, struct config_memory *memory, const char **why,
                             struct store_url *out)
 {
     struct text authority = cut_authority(&rest);
     enum status st = take_userinfo(&authority, memory, out);
+    struct text path = rest;
 
     out->kind = STORE_REDIS;
+    out->topology = TOPOLOGY_SINGLE;
     if (st == ST_INVALID)
         return complain(why, USERINFO_WRONG);
     if (st)
         return st;
-    st = keep_path(rest, memory, out);
+    if (cut(&rest, '?', &path) && (rest.len == 0 || parse_query(rest, &out->db)))
+        return complain(why, "wrong database, expected redis+unix:///path?db=0");
+    st = keep_path(path, memory, out);
     if (st == ST_INVALID || authority.len > 0 ||
-        rest.len >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        path.len >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
         return complain(why,
                         "wrong socket, expected redis+unix:///path (at most 107 bytes of path)");
     return st;
@@ -259,53 +277,139 @@ static enum status parse_db(struct text rest, int *out)
     return ST_OK;
 }
 
-static enum status redis_url(struct text rest, struct config_memory *memory, const char **why,
-                             struct store_url *out)
+/* [[user]:password@]host[:port],...: at most so many hosts. */
+static enum status read_hosts(struct text *rest, int port, int hosts_max,
+                              struct config_memory *memory, const char **why, struct store_url *out)
 {
-    struct text authority = cut_authority(&rest);
-    struct text host = TEXT_NONE;
+    struct text authority = cut_authority(rest);
+    struct text host;
     enum status st = take_userinfo(&authority, memory, out);
 
-    out->kind = STORE_REDIS;
-    out->port = REDIS_PORT;
     if (st == ST_INVALID)
         return complain(why, USERINFO_WRONG);
     if (st)
         return st;
-    if (split_host_port(authority, &host, &out->port))
-        return complain(why,
-                        "wrong host or port, expected redis://[user:password@]host[:port][/db]");
-    if (parse_db(rest, &out->db))
+    if (authority.len == 0 || authority.ptr[authority.len - 1] == ',')
+        return complain(why, NULL);
+    while (text_next(&authority, ',', &host)) {
+        struct store_host *made = &out->hosts[out->hosts_len];
+        struct text name = TEXT_NONE;
+
+        if (out->hosts_len == hosts_max)
+            return complain(why, NULL);
+        made->port = port;
+        if (split_host_port(host, &name, &made->port))
+            return complain(why, NULL);
+        made->name = memory_text(memory, name);
+        if (!made->name)
+            return ST_NOMEM;
+        out->hosts_len++;
+    }
+    return ST_OK;
+}
+
+static enum status redis_url(struct text rest, struct config_memory *memory, const char **why,
+                             struct store_url *out)
+{
+    enum status st = read_hosts(&rest, REDIS_PORT, 1, memory, why, out);
+
+    out->kind = STORE_REDIS;
+    out->topology = TOPOLOGY_SINGLE;
+    if (st == ST_INVALID && !*why)
+        *why = "wrong host or port, expected redis://[user:password@]host[:port][/db]";
+    if (!st && parse_db(rest, &out->db))
         return complain(why, "wrong database, expected a number: redis://host:port/0");
-    out->host = memory_text(memory, host);
-    return out->host ? ST_OK : ST_NOMEM;
+    return st;
+}
+
+/* "/master" or "/master/db"; the name as Sentinel allows it. */
+static enum status read_master(struct text rest, struct config_memory *memory,
+                               struct store_url *out)
+{
+    struct text name;
+
+    if (!cut_prefix(&rest, TEXT("/")))
+        return ST_INVALID;
+    name = rest;
+    if (cut(&rest, '/', &name)) {
+        rest = (struct text){rest.ptr - 1, rest.len + 1};
+        if (parse_db(rest, &out->db))
+            return ST_INVALID;
+    }
+    if (!value_is_name(name, HOST_MAX))
+        return ST_INVALID;
+    out->master = memory_text(memory, name);
+    return out->master ? ST_OK : ST_NOMEM;
+}
+
+#define SENTINEL_FORM "redis+sentinel://[user:password@]host[:port],host,.../master[/db]"
+
+static enum status sentinel_url(struct text rest, struct config_memory *memory, const char **why,
+                                struct store_url *out)
+{
+    enum status st = read_hosts(&rest, SENTINEL_PORT, STORE_HOSTS_MAX, memory, why, out);
+
+    out->kind = STORE_REDIS;
+    out->topology = TOPOLOGY_SENTINEL;
+    if (st == ST_INVALID && !*why)
+        *why = "wrong hosts (1 to 16), expected " SENTINEL_FORM;
+    if (st)
+        return st;
+    st = read_master(rest, memory, out);
+    if (st == ST_INVALID)
+        *why = "wrong name of the master, or database, expected " SENTINEL_FORM;
+    return st;
+}
+
+#define CLUSTER_FORM "redis+cluster://[user:password@]host[:port],host,..."
+
+static enum status cluster_url(struct text rest, struct config_memory *memory, const char **why,
+                               struct store_url *out)
+{
+    enum status st = read_hosts(&rest, REDIS_PORT, STORE_HOSTS_MAX, memory, why, out);
+
+    out->kind = STORE_REDIS;
+    out->topology = TOPOLOGY_CLUSTER;
+    if (st == ST_INVALID && !*why)
+        *why = "wrong hosts (1 to 16), expected " CLUSTER_FORM;
+    if (!st && (parse_db(rest, &out->db) || out->db != 0))
+        return complain(why, "a Cluster has no databases, expected " CLUSTER_FORM);
+    return st;
 }
 
 enum status url_store(struct text url, struct config_memory *memory, const char **why,
                       struct store_url *out)
 {
     static const struct scheme {
-        struct text prefix;
+        const char *prefix;
+        bool is_tls;
         enum status (*read)(struct text rest, struct config_memory *memory, const char **why,
                             struct store_url *out);
     } schemes[] = {
-        {{"embedded://", 11}, embedded_url},
-        {{"redis+unix://", 13}, unix_url},
-        {{"redis://", 8}, redis_url},
+        {"embedded://", false, embedded_url},
+        {"redis+unix://", false, unix_url},
+        {"redis://", false, redis_url},
+        {"rediss://", true, redis_url},
+        {"redis+sentinel://", false, sentinel_url},
+        {"rediss+sentinel://", true, sentinel_url},
+        {"redis+cluster://", false, cluster_url},
+        {"rediss+cluster://", true, cluster_url},
     };
     struct text rest = url;
-    struct store_url made = {.kind = STORE_NONE};
 
-    if (cut_prefix(&rest, TEXT("rediss://")))
-        return complain(why, "Redis over TLS is not supported yet, expected redis://host:port");
     for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
-        if (!cut_prefix(&rest, schemes[i].prefix))
+        struct store_url made = {.is_tls = schemes[i].is_tls};
+
+        if (!cut_prefix(&rest, text_of(schemes[i].prefix)))
             continue;
+        *why = NULL;
         enum status st = schemes[i].read(rest, memory, why, &made);
         if (!st)
             *out = made;
         return st;
     }
     return complain(why, "no such kind of store, expected embedded:///folder, "
-                         "redis://[user:password@]host[:port][/db] or redis+unix:///path");
+                         "redis://[user:password@]host[:port][/db], redis+unix:///path, "
+                         "redis+sentinel://host,.../master or redis+cluster://host,... "
+                         "(rediss: over TLS)");
 }

@@ -8,6 +8,11 @@
  * ST_OK, ST_INVALID with *why (a literal: what is wrong, and what was expected) or ST_NOMEM. */
 MUST_CHECK enum status url_http(struct text url, struct config_memory *memory, const char **why,
                                 struct http_url *out);
-/* embedded:///folder, redis://[[user]:password@]host[:port][/db], redis+unix://[[user]:password@]/path */
+/* embedded:///folder
+ * redis://[[user]:password@]host[:port][/db]                         rediss:// is the same over TLS, as for all below
+ * redis+unix://[[user]:password@]/path[?db=number]                   but this one
+ * redis+sentinel://[[user]:password@]host[:port],.../master[/db]     user and password are the master's, and tried on
+ *                                                                    the sentinels too
+ * redis+cluster://[[user]:password@]host[:port],... */
 MUST_CHECK enum status url_store(struct text url, struct config_memory *memory, const char **why,
                                  struct store_url *out);

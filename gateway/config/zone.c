@@ -153,3 +153,39 @@ enum status zone_build(const char *name, int64_t now_s, struct config_memory *me
     *out = (struct zone){len, kept};
     return ST_OK;
 }
+
+/* Owned by the generation. */
+struct named_zone {
+    struct named_zone *next;
+    const char *name;
+    struct zone zone;
+};
+
+/* Newest first, so that what everybody names is found soon; there are some 600 in all. */
+static const struct named_zone *find(const struct config_memory *memory, struct text name)
+{
+    for (const struct named_zone *z = memory->zones; z; z = z->next)
+        if (text_equal(text_of(z->name), name))
+            return z;
+    return NULL;
+}
+
+enum status zone_take(struct text name, int64_t now_s, struct config_memory *memory,
+                      const struct zone **out)
+{
+    const struct named_zone *found = find(memory, name);
+
+    if (!found) {
+        struct named_zone *made = memory_take(memory, sizeof(*made));
+        if (!made)
+            return ST_NOMEM;
+        made->name = memory_text(memory, name);
+        if (!made->name || zone_build(made->name, now_s, memory, &made->zone))
+            return ST_NOMEM;
+        made->next = memory->zones;
+        memory->zones = made;
+        found = made;
+    }
+    *out = &found->zone;
+    return ST_OK;
+}

@@ -11,3 +11,6 @@ bool zone_exists(struct text name);
  * afterwards.  The zone must exist.  ST_OK or ST_NOMEM. */
 MUST_CHECK enum status zone_build(const char *name, int64_t now_s, struct config_memory *memory,
                                   struct zone *out);
+/* The same zone for all that name it in one generation; it must exist. */
+MUST_CHECK enum status zone_take(struct text name, int64_t now_s, struct config_memory *memory,
+                                 const struct zone **out);

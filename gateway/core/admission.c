@@ -17,12 +17,28 @@ struct survey {
     enum reason nearest_reason;
 };
 
-static bool closes_by(const struct ladder *ladder, const struct backend_load *b, int tier,
+/* The steps that are asked: those that count, or those on trial as well. */
+struct steps {
+    const struct ladder *ladder; /* NULL: none */
+    bool has_trials;
+};
+
+static bool is_closed(const struct steps *steps, const struct backend_load *b, int tier)
+{
+    if (!steps->ladder)
+        return false;
+    return governor_closes(steps->ladder, b->active_steps, tier) ||
+           (steps->has_trials && governor_would_close(steps->ladder, b->active_steps, tier));
+}
+
+static bool closes_by(const struct steps *steps, const struct backend_load *b, int tier,
                       enum load_signal signal)
 {
-    for (int i = 0; i < ladder->len; i++) {
-        const struct ladder_step *step = &ladder->steps[i];
+    for (int i = 0; i < steps->ladder->len; i++) {
+        const struct ladder_step *step = &steps->ladder->steps[i];
 
+        if (step->is_dry_run && !steps->has_trials)
+            continue;
         if (step->signal == signal && (b->active_steps >> i & 1) && (step->tiers >> tier & 1))
             return true;
     }
@@ -30,10 +46,9 @@ static bool closes_by(const struct ladder *ladder, const struct backend_load *b,
 }
 
 /* Why a closed backend is closed. */
-static enum reason closed_reason(const struct ladder *ladder, const struct backend_load *b,
-                                 int tier)
+static enum reason closed_reason(const struct steps *steps, const struct backend_load *b, int tier)
 {
-    if (!closes_by(ladder, b, tier, SIGNAL_GPU_TEMPERATURE))
+    if (!closes_by(steps, b, tier, SIGNAL_GPU_TEMPERATURE))
         return REASON_QUEUE_DEPTH;
     return b->is_stale ? REASON_TELEMETRY_STALE : REASON_GPU_TEMPERATURE;
 }
@@ -61,8 +76,7 @@ static void survey_closed(struct survey *survey, const struct backend_load *b, e
     survey->nearest_reason = reason;
 }
 
-/* ladder: NULL when none is judged. */
-static struct survey survey_backends(const struct load_view *view, const struct ladder *ladder,
+static struct survey survey_backends(const struct load_view *view, const struct steps *steps,
                                      int tier)
 {
     struct survey survey = {.is_any_up = false};
@@ -73,8 +87,8 @@ static struct survey survey_backends(const struct load_view *view, const struct 
         if (!b->is_up || !b->serves)
             continue;
         survey.is_any_up = true;
-        if (ladder && governor_closes(ladder, b->active_steps, tier)) {
-            survey_closed(&survey, b, closed_reason(ladder, b, tier));
+        if (is_closed(steps, b, tier)) {
+            survey_closed(&survey, b, closed_reason(steps, b, tier));
             continue;
         }
         survey.is_any_open = true;
@@ -100,7 +114,8 @@ struct verdict admission_decide(const struct terms *terms, const struct job *job
     if (view->is_draining)
         return shed(REASON_DRAINING, jitter);
 
-    struct survey survey = survey_backends(view, is_counted ? ladder : NULL, terms->tier);
+    const struct steps steps = {is_counted ? ladder : NULL, false};
+    struct survey survey = survey_backends(view, &steps, terms->tier);
 
     if (!survey.is_any_up)
         return shed(REASON_NO_BACKEND, jitter);
@@ -113,6 +128,18 @@ struct verdict admission_decide(const struct terms *terms, const struct job *job
     if (view->waiting >= view->max_waiting)
         return shed(REASON_QUEUE_FULL, jitter);
     return (struct verdict){VERDICT_QUEUE, REASON_NONE, 0};
+}
+
+enum reason admission_trial(const struct terms *terms, const struct job *job,
+                            const struct load_view *view, const struct ladder *ladder)
+{
+    if (job->operation == OPERATION_PASS)
+        return REASON_NONE;
+
+    const struct steps steps = {ladder, true};
+    struct survey survey = survey_backends(view, &steps, terms->tier);
+
+    return survey.is_any_up && !survey.is_any_open ? survey.nearest_reason : REASON_NONE;
 }
 
 const char *admission_verdict_name(enum verdict_kind kind)

@@ -57,6 +57,10 @@ struct verdict {
 struct verdict admission_decide(const struct terms *terms, const struct job *job,
                                 const struct load_view *view, const struct ladder *ladder,
                                 uint32_t jitter);
+/* Why a job that was admitted or queued would have been shed if the ladder's steps on trial counted; NONE: it would not
+ * have been.  For the log. */
+enum reason admission_trial(const struct terms *terms, const struct job *job,
+                            const struct load_view *view, const struct ladder *ladder);
 const char *admission_verdict_name(enum verdict_kind kind);
 /* "gpu_temperature": the same word in x-meltguard-reason, logs and metrics. */
 const char *admission_reason_name(enum reason reason);

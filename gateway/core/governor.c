@@ -40,14 +40,26 @@ uint32_t governor_judge(const struct ladder *ladder, uint32_t active_before, int
     return active;
 }
 
-const struct ladder_step *governor_closes(const struct ladder *ladder, uint32_t active, int tier)
+static const struct ladder_step *first_active(const struct ladder *ladder, uint32_t active,
+                                              int tier, bool is_dry_run)
 {
     ASSERT(tier >= 0 && tier < 32);
     for (int i = 0; i < ladder->len; i++) {
         const struct ladder_step *step = &ladder->steps[i];
 
-        if ((active >> i & 1) && (step->tiers >> tier & 1))
+        if (step->is_dry_run == is_dry_run && (active >> i & 1) && (step->tiers >> tier & 1))
             return step;
     }
     return NULL;
+}
+
+const struct ladder_step *governor_closes(const struct ladder *ladder, uint32_t active, int tier)
+{
+    return first_active(ladder, active, tier, false);
+}
+
+const struct ladder_step *governor_would_close(const struct ladder *ladder, uint32_t active,
+                                               int tier)
+{
+    return first_active(ladder, active, tier, true);
 }

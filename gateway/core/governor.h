@@ -17,6 +17,7 @@ struct ladder_step {
     int64_t above;        /* active once the value is over this: milli-degrees or jobs */
     int64_t resume_below; /* and until it is under this; < above, or equal */
     uint32_t tiers;       /* bit i: tier i of the policy */
+    bool is_dry_run;      /* on trial: judged and logged, and closes nothing */
 };
 
 struct ladder {
@@ -28,5 +29,8 @@ struct ladder {
  * step as it was; is_stale makes every temperature step active. */
 uint32_t governor_judge(const struct ladder *ladder, uint32_t active_before, int64_t temperature_mc,
                         int64_t queue_depth, bool is_stale);
-/* The first active step that closes the backend to this tier, or NULL. */
+/* The first active step that closes the backend to this tier, or NULL.  Steps on trial close nothing. */
 const struct ladder_step *governor_closes(const struct ladder *ladder, uint32_t active, int tier);
+/* The first active step on trial that would close it, or NULL. */
+const struct ladder_step *governor_would_close(const struct ladder *ladder, uint32_t active,
+                                               int tier);

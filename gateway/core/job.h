@@ -18,6 +18,7 @@ struct job {
     struct text model; /* TEXT_NONE: the backend's default.  Texts live in the request's arena. */
     struct text size;
     struct text quality;
+    int64_t steps;    /* 0: not known */
     int64_t pixels;   /* of one image; 0: not known */
     bool is_streamed; /* the answer is a stream of server-sent events */
 };

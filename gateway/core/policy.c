@@ -1,180 +1,129 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* policy.c - the terms of one request, and the message in the client's language.
- *
- * Languages are chosen by RFC 4647 basic filtering, turned round: a message is written in one primary language, so a
- * range counts by its first subtag.  The closest range decides about a message: "ko" before "ko-KR" before "*". */
+/* policy.c - the terms of one request: the rules of its tier and its team, each for this instant, account and job. */
 
 #include "core/policy.h"
 
-/* More ranges than this are not read: a long field buys no time of ours. */
-#define RANGES_MAX  64
-#define SUBTAG_MAX  8
-#define QUALITY_MAX 1000
+#include <string.h>
 
-/* How a language range speaks of a message. */
-enum closeness { CLOSE_NOT, CLOSE_ANY, CLOSE_REGION, CLOSE_EXACT };
-
-struct range {
-    struct text primary; /* the first subtag, or "*" */
-    bool is_primary_only;
-    int quality;  /* thousandths */
-    int position; /* in the field: of equals the first is preferred */
+/* What the rules are resolved for. */
+struct situation {
+    const struct policy *policy;
+    const struct job *job;
+    int64_t now_s;
 };
 
-/* What the field says of one message.  Unmentioned is worse than any wish, and better than an exclusion (q=0). */
-struct wish {
-    enum closeness closeness;
-    int quality;
-    int position;
+/* Those whose windows and rows a rule is about: an account or a team. */
+struct owner {
+    struct account_digest digest;
+    const struct zone *zone;
 };
 
-static bool is_digit(char c)
+static uint64_t low_half(const struct account_digest *digest)
 {
-    return c >= '0' && c <= '9';
+    uint64_t value = 0;
+
+    for (size_t i = sizeof(digest->bytes) / 2; i < sizeof(digest->bytes); i++)
+        value = value << 8 | digest->bytes[i];
+    return value;
 }
 
-static bool is_alpha(char c)
+/* By the half of the digest that chooses no bucket: the resets of a bucket's accounts are spread like all others. */
+static int64_t shift_s(const struct policy *policy, const struct owner *owner)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/* qvalue of RFC 9110 12.4.2: 0 to 1 with at most three decimals; -1: it is none. */
-static int parse_quality(struct text t)
-{
-    if (t.len < 1 || t.len > 5 || (t.ptr[0] != '0' && t.ptr[0] != '1'))
-        return -1;
-    if (t.len > 1 && t.ptr[1] != '.')
-        return -1;
-
-    int quality = (t.ptr[0] - '0') * QUALITY_MAX;
-    int place = QUALITY_MAX / 10;
-
-    for (size_t i = 2; i < t.len; i++) {
-        if (!is_digit(t.ptr[i]))
-            return -1;
-        quality += (t.ptr[i] - '0') * place;
-        place /= 10;
-    }
-    return quality <= QUALITY_MAX ? quality : -1;
-}
-
-/* What follows the semicolon: q=qvalue; -1: something else. */
-static int parse_weight(struct text t)
-{
-    if (t.len < 2 || (t.ptr[0] != 'q' && t.ptr[0] != 'Q') || t.ptr[1] != '=')
-        return -1;
-    return parse_quality((struct text){t.ptr + 2, t.len - 2});
-}
-
-/* RFC 4647 2.1: "*", or 1 to 8 letters and then 1 to 8 letters or digits a subtag. */
-static bool is_language_range(struct text t)
-{
-    struct text rest = t;
-    struct text subtag;
-    bool is_first = true;
-
-    if (text_equal(t, TEXT("*")))
-        return true;
-    if (t.len == 0 || t.ptr[t.len - 1] == '-')
-        return false;
-    while (text_next(&rest, '-', &subtag)) {
-        if (subtag.len < 1 || subtag.len > SUBTAG_MAX)
-            return false;
-        for (size_t i = 0; i < subtag.len; i++)
-            if (!is_alpha(subtag.ptr[i]) && (is_first || !is_digit(subtag.ptr[i])))
-                return false;
-        is_first = false;
-    }
-    return true;
-}
-
-/* One element of the field.  False: malformed; it is passed over. */
-static bool parse_range(struct text element, int position, struct range *out)
-{
-    struct text rest = element;
-    struct text tag;
-
-    if (!text_next(&rest, ';', &tag) || !is_language_range(tag))
-        return false;
-
-    bool has_weight = tag.len < element.len;
-    int quality = has_weight ? parse_weight(text_trim(rest)) : QUALITY_MAX;
-    struct text subtags = tag;
-
-    if (quality < 0 || !text_next(&subtags, '-', &out->primary))
-        return false;
-    out->is_primary_only = out->primary.len == tag.len;
-    out->quality = quality;
-    out->position = position;
-    return true;
-}
-
-static enum closeness closeness_of(const struct range *range, const struct message *message)
-{
-    if (text_equal(range->primary, TEXT("*")))
-        return CLOSE_ANY;
-    if (!text_equal_nocase(range->primary, text_of(message->language)))
-        return CLOSE_NOT;
-    return range->is_primary_only ? CLOSE_EXACT : CLOSE_REGION;
-}
-
-static void wish_add(struct wish *wish, const struct range *range, const struct message *message)
-{
-    enum closeness closeness = closeness_of(range, message);
-
-    if (closeness == CLOSE_NOT || closeness < wish->closeness)
-        return;
-    if (closeness == wish->closeness && range->quality <= wish->quality)
-        return;
-    *wish = (struct wish){closeness, range->quality, range->position};
-}
-
-/* Wanted, not mentioned, excluded: in this order. */
-static int wish_rank(const struct wish *wish)
-{
-    if (wish->closeness == CLOSE_NOT)
+    if (policy->stagger_s <= 0)
         return 0;
-    return wish->quality > 0 ? wish->quality : -1;
+    return (int64_t)(low_half(&owner->digest) % (uint64_t)policy->stagger_s);
 }
 
-static bool is_better(const struct wish *a, const struct wish *b)
+static struct window calendar_window(enum limit_kind kind, const struct zone *zone, int64_t now_s)
 {
-    if (wish_rank(a) != wish_rank(b))
-        return wish_rank(a) > wish_rank(b);
-    return a->position < b->position;
-}
-
-static struct limit resolve(const struct limit_rule *rule, const struct zone *zone, int64_t now_s)
-{
-    struct limit limit = {.kind = rule->kind, .units = rule->units};
-
-    switch (rule->kind) {
-    case LIMIT_NONE:
-        break;
+    switch (kind) {
     case LIMIT_DAY:
-        limit.window = window_day(zone, now_s);
+        return window_day(zone, now_s);
+    case LIMIT_WEEK:
+        return window_week(zone, now_s);
+    case LIMIT_MONTH:
+        return window_month(zone, now_s);
+    case LIMIT_NONE:
+    case LIMIT_ROLLING:
+    case LIMIT_RATE:
+    case LIMIT_IN_FLIGHT:
         break;
+    }
+    return (struct window){0};
+}
+
+static int64_t image_units(const struct limit_rule *rule, const struct situation *at)
+{
+    if (rule->measure == MEASURE_CREDITS)
+        return cost_image_units(&at->policy->prices, at->job);
+    return UNITS_PER_IMAGE;
+}
+
+static struct limit resolve(const struct limit_rule *rule, const struct owner *owner,
+                            const struct situation *at)
+{
+    struct limit limit = {
+        .rule = *rule,
+        .subject = limit_subject(rule, owner->digest),
+        .image_units = image_units(rule, at),
+    };
+
+    if (limit_is_calendar(rule->kind)) {
+        int64_t shift = shift_s(at->policy, owner);
+
+        limit.window = calendar_window(rule->kind, owner->zone, at->now_s - shift);
+        limit.window.start_s += shift;
+        limit.window.end_s += shift;
     }
     return limit;
+}
+
+static bool applies(const struct limit_rule *rule, struct text model)
+{
+    return rule->scope != SCOPE_MODEL || cost_name_fits(rule->model, model);
+}
+
+static void add_rules(const struct limit_rule *rules, int len, const struct owner *owner,
+                      const struct situation *at, struct terms *out)
+{
+    for (int i = 0; i < len; i++) {
+        if (!applies(&rules[i], at->job->model))
+            continue;
+        if (out->limits_len == LIMITS_MAX) {
+            out->is_over_limits_max = true;
+            return;
+        }
+        out->limits[out->limits_len++] = resolve(&rules[i], owner, at);
+    }
 }
 
 void policy_terms(const struct policy *policy, const struct account *account, const struct job *job,
                   int64_t now_s, struct terms *out)
 {
     ASSERT(account->tier >= 0 && account->tier < policy->tiers_len);
+    ASSERT(account->team >= -1 && account->team < policy->teams_len);
     const struct tier *tier = &policy->tiers[account->tier];
+    const struct situation at = {policy, job, now_s};
 
     *out = (struct terms){
         .tier = tier->index,
         .priority = tier->priority,
         .max_images_per_request = tier->max_images_per_request,
         .max_wait_ms = tier->max_wait_ms,
+        .on_store_down = tier->on_store_down,
     };
     if (job->operation == OPERATION_PASS) /* makes no image: nothing to limit */
         return;
-    out->limits_len = tier->rules_len;
-    for (int i = 0; i < tier->rules_len; i++)
-        out->limits[i] = resolve(&tier->rules[i], &policy->zone, now_s);
+    const struct owner payer = {account->digest, account->zone ? account->zone : &policy->zone};
+
+    add_rules(tier->rules, tier->rules_len, &payer, &at, out);
+    if (account->team < 0)
+        return;
+    const struct team *team = &policy->teams[account->team];
+    const struct owner all = {account_of_team(text_of(team->name)), &policy->zone};
+
+    add_rules(team->rules, team->rules_len, &all, &at, out);
 }
 
 int policy_tier(const struct policy *policy, struct text name)
@@ -185,34 +134,63 @@ int policy_tier(const struct policy *policy, struct text name)
     return -1;
 }
 
-const struct message *policy_message(const struct policy *policy, struct text accept_language)
+/* As strcmp() orders them. */
+static int compare(struct text a, struct text b)
 {
-    struct wish wishes[MESSAGES_MAX] = {{.closeness = CLOSE_NOT}};
-    struct text element;
-    int best = 0;
+    size_t len = MIN(a.len, b.len);
+    int order = len > 0 ? memcmp(a.ptr, b.ptr, len) : 0;
 
-    ASSERT(policy->messages_len >= 1 && policy->messages_len <= MESSAGES_MAX);
-    for (int n = 0; n < RANGES_MAX && text_next(&accept_language, ',', &element); n++) {
-        struct range range;
-
-        if (!parse_range(element, n, &range))
-            continue;
-        for (int i = 0; i < policy->messages_len; i++)
-            wish_add(&wishes[i], &range, &policy->messages[i]);
-    }
-    for (int i = 1; i < policy->messages_len; i++)
-        if (is_better(&wishes[i], &wishes[best]))
-            best = i;
-    return &policy->messages[best];
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
-const char *limit_name(enum limit_kind kind)
+int policy_team(const struct policy *policy, struct text name)
 {
-    switch (kind) {
-    case LIMIT_NONE:
-        return "none";
-    case LIMIT_DAY:
-        return "daily";
+    int low = 0;
+    int high = policy->teams_len;
+
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        int order = compare(text_of(policy->teams[middle].name), name);
+
+        if (order == 0)
+            return middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return "none";
+    return -1;
+}
+
+static int rules_for(const struct tier *tier, struct text model)
+{
+    int len = 0;
+
+    for (int i = 0; i < tier->rules_len; i++)
+        len += applies(&tier->rules[i], model);
+    return len;
+}
+
+/* Names that fit many patterns at once: of all patterns that a name fits the longest, without its star, fits them all,
+ * too.  So it is enough to try each rule's own. */
+static struct text longest_name(const char *pattern)
+{
+    struct text name = text_of(pattern);
+
+    if (name.len > 0 && name.ptr[name.len - 1] == '*')
+        name.len--;
+    return name;
+}
+
+int policy_most_limits(const struct policy *policy, const struct tier *tier)
+{
+    int most = rules_for(tier, TEXT_NONE);
+    int most_team = 0;
+
+    for (int i = 0; i < tier->rules_len; i++)
+        if (tier->rules[i].scope == SCOPE_MODEL)
+            most = MAX(most, rules_for(tier, longest_name(tier->rules[i].model)));
+    for (int i = 0; i < policy->teams_len; i++)
+        most_team = MAX(most_team, policy->teams[i].rules_len);
+    return most + most_team;
 }

@@ -2,21 +2,16 @@
 /* policy.h - from the rules of a tier to the terms of one request. */
 #pragma once
 
-#include "core/account.h"
+#include "core/cost.h"
 #include "core/governor.h"
-#include "core/job.h"
-#include "core/window.h"
+#include "core/limit.h"
 
-#define LIMITS_MAX   4
 #define MESSAGES_MAX 32
+#define RULES_MAX    12
+#define TEAMS_MAX    1024
 
-enum limit_kind { LIMIT_NONE, LIMIT_DAY };
-
-/* A rule as written: so many units in each window of a kind. */
-struct limit_rule {
-    enum limit_kind kind;
-    int64_t units; /* >= 0 */
-};
+/* What a tier does while the quota store is down. */
+enum store_down { STORE_DOWN_NONE, STORE_DOWN_CLOSED, STORE_DOWN_OPEN };
 
 struct tier {
     const char *name; /* owned by the config generation, as all texts here */
@@ -25,7 +20,15 @@ struct tier {
     int priority;     /* higher is served first */
     int64_t max_images_per_request; /* 1..JOB_IMAGES_MAX */
     int64_t max_wait_ms;            /* 0: never queue */
-    int rules_len;                  /* 0: unlimited */
+    enum store_down on_store_down;
+    int rules_len; /* 0: unlimited */
+    struct limit_rule rules[RULES_MAX];
+};
+
+/* Accounts that share limits; an account belongs to one team at most. */
+struct team {
+    const char *name;
+    int rules_len;
     struct limit_rule rules[LIMITS_MAX];
 };
 
@@ -38,18 +41,16 @@ struct policy {
     const char *name; /* of the file, without folder and ending */
     const char *timezone;
     struct zone zone;
+    int64_t
+        stagger_s; /* calendar windows of accounts are moved by 0..stagger_s-1 seconds, fixed for each account */
+    struct price_list prices;
     int tiers_len;
     struct tier tiers[TIERS_MAX];
+    int teams_len;
+    struct team *teams; /* owned by the generation; ascending by name */
     struct ladder ladder;
     int messages_len; /* >= 1; the first is the default */
     struct message messages[MESSAGES_MAX];
-};
-
-/* A rule made concrete for one instant. */
-struct limit {
-    enum limit_kind kind;
-    int64_t units;
-    struct window window;
 };
 
 /* The rules resolved for this account and job. */
@@ -58,18 +59,22 @@ struct terms {
     int priority;
     int64_t max_images_per_request;
     int64_t max_wait_ms; /* 0: never queue */
-    int limits_len;      /* 0: unlimited */
+    enum store_down on_store_down;
+    int limits_len; /* 0: unlimited.  Those of one subject lie together: the account's (and account and model's) first, the
+                     * team's last */
     struct limit limits[LIMITS_MAX];
+    bool
+        is_over_limits_max; /* more rules apply than LIMITS_MAX; the configuration refuses such policies */
 };
 
-/* account->tier must be an index into policy->tiers.  OPERATION_PASS has no limits: it makes no image. */
+/* account->tier must be an index into policy->tiers, account->team into policy->teams or -1.  now_s is store time. */
 void policy_terms(const struct policy *policy, const struct account *account, const struct job *job,
                   int64_t now_s, struct terms *out);
-/* The tier of that name, or -1. */
+/* The tier, or team, of that name, or -1. */
 int policy_tier(const struct policy *policy, struct text name);
-/* The unavailable message for an Accept-Language value (RFC 9110 12.5.4: quality values, "*", ranges such as ko-KR by
- * their primary subtag; of equals the one named first).  Where nothing fits, the first message, but rather one that the
- * client did not exclude by q=0.  Malformed elements are passed over; only the first 64 are read. */
+int policy_team(const struct policy *policy, struct text name);
+/* The most limits that could apply to one request of this tier, with any model and team: for the configuration's check. */
+int policy_most_limits(const struct policy *policy, const struct tier *tier);
+/* The unavailable message for an Accept-Language value (RFC 9110 12.5.4, RFC 4647 3.3.1): of the messages wanted most the
+ * one named first; where nothing fits, the first one that is not excluded by q=0. */
 const struct message *policy_message(const struct policy *policy, struct text accept_language);
-/* The word of a limit in RateLimit fields, messages and logs: LIMIT_DAY is "daily". */
-const char *limit_name(enum limit_kind kind);

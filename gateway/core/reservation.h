@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reservation.h - units held for one request: HELD -> COMMITTED -> SETTLED, exactly once each. */
+/* reservation.h - images held for one request: HELD -> COMMITTED -> SETTLED, exactly once each.
+ *
+ * Each limit is charged images * image_units.  A store charges all limits of one subject group in one atomic call (a
+ * part); an account in a team has two parts, since a Cluster may keep them in different slots: they are reserved in order,
+ * and a later refusal gives the earlier part back. */
 #pragma once
 
 #include "base/list.h"
@@ -12,41 +16,58 @@ enum reservation_state {
     RESERVATION_SETTLED,
 };
 
-/* One limit of the account, and how it stood when the store was asked. */
+/* One limit, and how it stood when the store was asked. */
 struct reserved_limit {
     struct limit limit;
-    int64_t used_units; /* with this reservation, or without it where that was refused */
+    int64_t
+        used_units; /* with this reservation, or without it where that was refused; RATE: burst less what is left */
+    int64_t granted_units; /* extra, on top of the rule's */
+    int64_t
+        reset_us; /* store time when units come back: the window's end, or as the store worked out */
+    bool is_over; /* a limit on trial that would have refused */
 };
 
-#define RESERVATION_TOKEN_MAX 64
+#define RESERVATION_TOKEN_MAX 168
+#define RESERVATION_PARTS_MAX 2
+
+/* The store's handle of one part. */
+struct reservation_part {
+    int first, len; /* limits[first .. first+len) */
+    bool is_held;
+    uint32_t bucket;
+    int token_len;
+    unsigned char token[RESERVATION_TOKEN_MAX];
+};
 
 struct reservation {
     enum reservation_state state;
     struct account_digest account;
     uint64_t id; /* random; what makes every call idempotent */
-    int64_t held_units;
-    int64_t used_units; /* once settled */
-    int64_t expires_us; /* store time; renewed by the store while the gateway lives */
+    int64_t held_images;
+    int64_t used_images; /* once settled */
+    int64_t expires_us;  /* store time; renewed by the store while the gateway lives */
     int limits_len;
     struct reserved_limit limits[LIMITS_MAX];
     int refused_by; /* index of the limit that refused, else -1 */
 
     /* The store's own. */
     struct list live; /* while HELD or COMMITTED: in the worker's list, for renewing */
-    uint32_t bucket;
-    int token_len;
-    unsigned char token[RESERVATION_TOKEN_MAX];
+    int parts_len;
+    struct reservation_part parts[RESERVATION_PARTS_MAX];
 };
 
-/* A fresh one, state NONE. */
+/* A fresh one, state NONE, its parts laid out by subject group (SCOPE_TEAM is a group of its own). */
 void reservation_init(struct reservation *r, const struct account *account,
-                      const struct terms *terms, int64_t units, uint64_t id);
+                      const struct terms *terms, int64_t images, uint64_t id);
 /* Each asserts the state that it leaves. */
 void reservation_hold(struct reservation *r, int64_t expires_us);
 void reservation_commit(struct reservation *r);
-/* used is clamped to 0..held.  Returns the units given back. */
-int64_t reservation_settle(struct reservation *r, int64_t used_units);
-/* The limit to tell the client about: the one that refused, else the one with the least left; NULL without limits. */
+/* used is clamped to 0..held.  Returns the images given back. */
+int64_t reservation_settle(struct reservation *r, int64_t used_images);
+/* The limit to tell the client about: the one that refused, else the enforced one with the smallest share left, of equals
+ * the first; NULL where there is none.  IN_FLIGHT is told only where it refused. */
 const struct reserved_limit *reservation_tightest(const struct reservation *r);
-/* Units left in a limit; never negative. */
+/* Units left in a limit, with its grants; never negative. */
 int64_t reserved_limit_left(const struct reserved_limit *l);
+/* Images of this job that fit into what is left; INT64_MAX where they cost nothing. */
+int64_t reserved_limit_images_left(const struct reserved_limit *l);

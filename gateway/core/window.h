@@ -4,7 +4,8 @@
  * A zone is a table of offsets from UTC, made by the configuration from the tz database; core never asks the C library.
  * A day runs from local midnight to the next local midnight: 23 or 25 hours where the clocks change.  Where midnight does
  * not exist (the clocks skip it), the day begins at the first instant of the new date; where it exists twice, at the
- * first, and the little while of the old date that is lived again belongs to the new day. */
+ * first, and the little while of the old date that is lived again belongs to the new day.  Weeks and months are runs of
+ * such days. */
 #pragma once
 
 #include "base/base.h"
@@ -20,11 +21,16 @@ struct zone {
 };
 
 struct window {
-    int64_t start_s;  /* UTC, inclusive */
-    int64_t end_s;    /* UTC, exclusive: the reset */
-    uint32_t ordinal; /* of the local date: days since 1970-01-01 */
+    int64_t start_s; /* UTC, inclusive */
+    int64_t end_s;   /* UTC, exclusive: the reset */
+    uint32_t
+        ordinal; /* days, weeks or months since that of 1970-01-01, by the local date: unique a kind */
 };
 
 int32_t zone_offset_at(const struct zone *zone, int64_t now_s);
 /* The local calendar day that now_s lies in. */
 struct window window_day(const struct zone *zone, int64_t now_s);
+/* Its week by ISO 8601: from the start of a Monday to that of the next. */
+struct window window_week(const struct zone *zone, int64_t now_s);
+/* Its month: from the start of a first to that of the next. */
+struct window window_month(const struct zone *zone, int64_t now_s);

@@ -79,21 +79,19 @@ static void field_time(struct line *line, int64_t wall_us)
     field_word(line, "time", stamp);
 }
 
-static const char *verdict_word(enum verdict_kind kind)
+/* What is on trial, and would have refused; what was let pass unseen by the store. */
+static void trial_fields(struct line *line, const struct request *req)
 {
-    switch (kind) {
-    case VERDICT_NONE:
-        return NULL;
-    case VERDICT_ADMIT:
-        return "admit";
-    case VERDICT_QUEUE:
-        return "queue";
-    case VERDICT_SHED:
-        return "shed";
-    case VERDICT_DENY:
-        return "deny";
+    const struct reservation *r = &req->reservation;
+
+    if (req->trial != REASON_NONE)
+        field_word(line, "trial", admission_reason_name(req->trial));
+    for (int i = 0; i < r->limits_len; i++) {
+        if (r->limits[i].is_over)
+            field_word(line, "trial_limit", limit_name(r->limits[i].limit.rule.kind));
     }
-    return NULL;
+    if (req->is_without_store)
+        field_word(line, "quota", "open");
 }
 
 static void account_fields(struct line *line, const struct request *req)
@@ -114,9 +112,12 @@ static void write_fields(struct line *line, const struct request *req, int64_t n
     field_word(line, "op", operation_name(req->operation));
     if (req->job.images) {
         field_int(line, "images", req->job.images);
-        field_int(line, "cost", req->charged_units);
+        field_int(line, "cost",
+                  req->charged_images * cost_image_units(&req->config->policy.prices, &req->job));
     }
-    field_word(line, "verdict", verdict_word(req->verdict.kind));
+    if (req->verdict.kind != VERDICT_NONE)
+        field_word(line, "verdict", admission_verdict_name(req->verdict.kind));
+    trial_fields(line, req);
     if (row->status)
         field_word(line, "reason", row->word);
     field_ms(line, "queue_ms", req->queued_us, req->slot_us);

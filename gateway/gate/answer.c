@@ -17,11 +17,12 @@
 /* A day's reset is told to everybody at the same time; those who wait for it are spread over this. */
 #define RESET_JITTER_S 30
 
-static const struct limit *refused_limit(const struct request *req)
+static const struct reserved_limit *refused_limit(const struct request *req)
 {
     const struct reservation *r = &req->reservation;
+    bool is_by_limit = outcome_rows[req->outcome].problem == PROBLEM_QUOTA;
 
-    return req->outcome == OUTCOME_QUOTA_EXHAUSTED ? &r->limits[r->refused_by].limit : NULL;
+    return is_by_limit && r->refused_by >= 0 ? &r->limits[r->refused_by] : NULL;
 }
 
 /* "2026-11-22T00:00:00+09:00" */
@@ -39,18 +40,32 @@ static void print_local_time(struct text_out *out, const struct zone *zone, int6
                     minutes % 60);
 }
 
-static void print_quota_message(const struct request *req, struct text_out *out)
+static void print_amount(struct text_out *out, int64_t units)
 {
-    const struct reserved_limit *limit = &req->reservation.limits[req->reservation.refused_by];
-    int64_t left = reserved_limit_left(limit) / UNITS_PER_IMAGE;
+    text_out_int(out, units / UNITS_PER_IMAGE);
+    if (units % UNITS_PER_IMAGE)
+        text_out_printf(out, ".%03d", (int)(units % UNITS_PER_IMAGE));
+}
 
-    text_out_printf(out, "You exceeded your %s quota of %lld images", limit_name(limit->limit.kind),
-                    (long long)(limit->limit.units / UNITS_PER_IMAGE));
-    if (left > 0)
-        text_out_printf(out, " (%lld asked for, %lld left)", (long long)req->job.images,
-                        (long long)left);
+static void print_quota_message(const struct request *req, const struct reserved_limit *l,
+                                struct text_out *out)
+{
+    const struct limit_rule *rule = &l->limit.rule;
+    int64_t left = reserved_limit_left(l);
+
+    text_out_printf(out, "You exceeded your %s%s quota of ",
+                    rule->scope == SCOPE_TEAM ? "team's " : "", limit_name(rule->kind));
+    print_amount(out, rule->units + l->granted_units);
+    text_out_add(out, rule->measure == MEASURE_CREDITS ? TEXT(" credits") : TEXT(" images"));
+    if (left > 0) {
+        text_out_add(out, TEXT(" ("));
+        print_amount(out, req->job.images * l->limit.image_units);
+        text_out_add(out, TEXT(" asked for, "));
+        print_amount(out, left);
+        text_out_add(out, TEXT(" left)"));
+    }
     text_out_add(out, TEXT(". It resets at "));
-    print_local_time(out, &req->config->policy.zone, limit->limit.window.end_s);
+    print_local_time(out, &req->config->policy.zone, l->reset_us / 1000000);
     text_out_char(out, '.');
 }
 
@@ -61,7 +76,7 @@ static void print_message(const struct request *req, struct text_out *out)
     if (req->outcome == OUTCOME_INVALID_REQUEST && req->complaint.message.len)
         text_out_add(out, req->complaint.message);
     else if (req->outcome == OUTCOME_QUOTA_EXHAUSTED)
-        print_quota_message(req, out);
+        print_quota_message(req, refused_limit(req), out);
     else if (req->outcome == OUTCOME_TOO_MANY_IMAGES)
         text_out_printf(out,
                         "'n' is %lld; an account of this tier may ask for at most %lld images "
@@ -74,7 +89,7 @@ static void print_message(const struct request *req, struct text_out *out)
 static void write_body(const struct request *req, struct text_out *body)
 {
     const struct outcome_row *row = &outcome_rows[req->outcome];
-    const struct limit *limit = refused_limit(req);
+    const struct reserved_limit *limit = refused_limit(req);
     char buf[REFUSAL_MESSAGE_MAX];
     struct text_out message;
     struct refusal refusal = {
@@ -85,7 +100,7 @@ static void write_body(const struct request *req, struct text_out *body)
         .reason = row->word,
         .problem_type = problem_uri(row->problem),
         .title = http_reason(row->status),
-        .violated_policy = limit ? limit_name(limit->kind) : NULL,
+        .violated_policy = limit ? limit_name(limit->limit.rule.kind) : NULL,
     };
 
     text_out_init(&message, buf, sizeof(buf));
@@ -100,17 +115,27 @@ static void write_body(const struct request *req, struct text_out *body)
 /* Seconds; 0: none to tell. */
 static int64_t retry_after_s(const struct request *req)
 {
-    const struct limit *limit = refused_limit(req);
+    const struct reserved_limit *limit = refused_limit(req);
     uint32_t jitter = (uint32_t)gate_random(req->gate);
 
-    if (limit)
-        return MAX(limit->window.end_s - quota_now_us(req->gate->quota) / 1000000, 1) +
-               jitter % RESET_JITTER_S;
+    if (limit) {
+        int64_t wait_us = limit->reset_us - quota_now_us(req->gate->quota);
+        bool is_calendar = limit_is_calendar(limit->limit.rule.kind);
+
+        return MAX((wait_us + 999999) / 1000000, 1) + (is_calendar ? jitter % RESET_JITTER_S : 0);
+    }
     if (outcome_rows[req->outcome].problem != PROBLEM_CAPACITY)
         return 0;
     if (req->verdict.retry_after_s)
         return req->verdict.retry_after_s;
     return admission_retry_after_s(REASON_BUSY, jitter);
+}
+
+/* An SDK's own retries, within a minute, may help. */
+static bool may_retry_soon(const struct request *req)
+{
+    return outcome_rows[req->outcome].problem == PROBLEM_CAPACITY ||
+           req->outcome == OUTCOME_RATE_LIMITED || req->outcome == OUTCOME_IN_FLIGHT_LIMITED;
 }
 
 static void write_head(struct request *req, struct text body, struct text_out *out)
@@ -130,7 +155,7 @@ static void write_head(struct request *req, struct text body, struct text_out *o
         http_write_field(out, TEXT("content-language"), text_of(req->message->language));
     if (wait_s)
         http_write_int_field(out, TEXT("retry-after"), wait_s);
-    if (row->problem != PROBLEM_CAPACITY)
+    if (!may_retry_soon(req))
         http_write_field(out, TEXT("x-should-retry"), TEXT("false"));
     if (row->status == 401)
         http_write_field(out, TEXT("www-authenticate"), TEXT("Bearer realm=\"meltguard\""));

@@ -29,6 +29,12 @@ enum outcome decide_before_body(struct request *req)
     struct load_view view = gate_view(req, true);
 
     resolve(req, &least);
+    if (reserve_is_denied(req)) {
+        const struct reservation *r = &req->reservation;
+
+        stats_add(&req->gate->stats, STAT_DENIED_HITS, 0, 1);
+        return outcome_of_limit(r->limits[r->refused_by].limit.rule.kind);
+    }
     verdict = admission_decide(&req->terms, &least, &view, &req->config->policy.ladder,
                                (uint32_t)gate_random(req->gate));
     if (verdict.kind != VERDICT_SHED)
@@ -54,10 +60,22 @@ enum status decide_begin(struct request *req)
     return ST_OK;
 }
 
+/* What a step of the ladder on trial would have done is logged and counted. */
+static void judge_trial(struct request *req)
+{
+    struct load_view view = gate_view(req, false);
+
+    req->trial = admission_trial(&req->terms, &req->job, &view, &req->config->policy.ladder);
+    if (req->trial != REASON_NONE)
+        stats_add(&req->gate->stats, STAT_TRIALS, (int)outcome_of_reason(req->trial), 1);
+}
+
 enum step decide_end(struct request *req, enum status st)
 {
     ASSERT(st == ST_OK);
-    if (req->verdict.kind == VERDICT_ADMIT || req->verdict.kind == VERDICT_QUEUE)
+    if (req->verdict.kind == VERDICT_ADMIT || req->verdict.kind == VERDICT_QUEUE) {
+        judge_trial(req);
         return STEP_NEXT;
+    }
     return request_end_with(req, outcome_of_reason(req->verdict.reason));
 }

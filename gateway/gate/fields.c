@@ -1,60 +1,98 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fields.c - the fields that the gateway adds to answers.      Runs on: worker.
- * RateLimit-Policy and RateLimit follow draft-ietf-httpapi-ratelimit-headers-10 (Structured Fields, RFC 9651); the
- * X-RateLimit-*-Images fields are those of the OpenAI SDKs, with the reset as a duration. */
+ * RateLimit-Policy and RateLimit follow draft-ietf-httpapi-ratelimit-headers-10 (Structured Fields, RFC 9651), one item a
+ * limit that is enforced; the X-RateLimit-*-Images fields are those of the OpenAI SDKs, for the limit that is nearest, in
+ * images of the kind asked for. */
 #include "core/cost.h"
 #include "gate/request.h"
 #include "http/writer.h"
 
-static int64_t seconds_to_reset(const struct request *req, const struct limit *limit)
+/* The store told how this limit stands; from memory of a refusal only one of them is known. */
+static bool is_told(const struct reserved_limit *l)
 {
-    int64_t now_s = quota_now_us(req->gate->quota) / 1000000;
-
-    return MAX(limit->window.end_s - now_s, 0);
+    return !l->limit.rule.is_dry_run && l->used_units >= 0;
 }
 
-static void write_policy(const struct reservation *r, struct text_out *out)
+static int64_t seconds_to_reset(const struct request *req, const struct reserved_limit *l)
 {
-    text_out_add(out, TEXT("RateLimit-Policy: "));
-    for (int i = 0; i < r->limits_len; i++) {
-        const struct limit *limit = &r->limits[i].limit;
+    int64_t now_us = quota_now_us(req->gate->quota);
 
-        text_out_printf(out, "%s\"%s\";q=%lld;w=%lld", i ? ", " : "", limit_name(limit->kind),
-                        (long long)(limit->units / UNITS_PER_IMAGE),
-                        (long long)(limit->window.end_s - limit->window.start_s));
-    }
-    text_out_add(out, TEXT("\r\n"));
+    return MAX((l->reset_us - now_us + 999999) / 1000000, 0);
 }
 
-/* Units that this request held and does not use: given back, or about to be. */
-static int64_t returned_units(const struct request *req)
+/* Images that this request held and does not use: given back, or about to be. */
+static int64_t returned_images(const struct request *req)
 {
     const struct reservation *r = &req->reservation;
 
     if (r->state == RESERVATION_SETTLED)
-        return r->held_units - r->used_units;
-    return req->answer_status && req->answer_status / 100 != 2 ? r->held_units : 0;
+        return r->held_images - r->used_images;
+    return req->answer_status && req->answer_status / 100 != 2 ? r->held_images : 0;
 }
 
-static int64_t images_left(const struct request *req, const struct reserved_limit *limit)
+static int64_t ceiling_units(const struct limit_rule *rule)
 {
-    int64_t returned = returned_units(req);
-
-    return MIN(reserved_limit_left(limit) + returned, limit->limit.units) / UNITS_PER_IMAGE;
+    return rule->kind == LIMIT_RATE ? rule->burst_units : rule->units;
 }
 
-static void write_limit(const struct request *req, const struct reserved_limit *limit,
-                        struct text_out *out)
+static int64_t units_left(const struct request *req, const struct reserved_limit *l)
 {
-    int64_t reset_s = seconds_to_reset(req, &limit->limit);
-    int64_t left = images_left(req, limit);
+    int64_t left = reserved_limit_left(l) + returned_images(req) * l->limit.image_units;
 
-    text_out_printf(out, "RateLimit: \"%s\";r=%lld;t=%lld\r\n", limit_name(limit->limit.kind),
-                    (long long)left, (long long)reset_s);
+    return MIN(left, ceiling_units(&l->limit.rule) + l->granted_units);
+}
+
+static void write_policy(const struct reservation *r, struct text_out *out)
+{
+    const char *separator = "RateLimit-Policy: ";
+
+    for (int i = 0; i < r->limits_len; i++) {
+        const struct limit *limit = &r->limits[i].limit;
+        int64_t window_s = limit_window_s(limit);
+
+        if (!is_told(&r->limits[i]))
+            continue;
+        text_out_printf(out, "%s\"%s\";q=%lld", separator, limit_name(limit->rule.kind),
+                        (long long)(limit->rule.units / UNITS_PER_IMAGE));
+        if (window_s > 0)
+            text_out_printf(out, ";w=%lld", (long long)window_s);
+        if (limit->rule.kind == LIMIT_IN_FLIGHT)
+            text_out_add(out, TEXT(";qu=\"concurrent-requests\""));
+        separator = ", ";
+    }
+    if (*separator == ',')
+        text_out_add(out, TEXT("\r\n"));
+}
+
+static void write_limits(const struct request *req, struct text_out *out)
+{
+    const struct reservation *r = &req->reservation;
+    const char *separator = "RateLimit: ";
+
+    for (int i = 0; i < r->limits_len; i++) {
+        const struct reserved_limit *l = &r->limits[i];
+
+        if (!is_told(l))
+            continue;
+        text_out_printf(out, "%s\"%s\";r=%lld;t=%lld", separator, limit_name(l->limit.rule.kind),
+                        (long long)(units_left(req, l) / UNITS_PER_IMAGE),
+                        (long long)seconds_to_reset(req, l));
+        separator = ", ";
+    }
+    if (*separator == ',')
+        text_out_add(out, TEXT("\r\n"));
+}
+
+static void write_nearest(const struct request *req, const struct reserved_limit *l,
+                          struct text_out *out)
+{
+    int64_t price = MAX(l->limit.image_units, 1);
+
     http_write_int_field(out, TEXT("X-RateLimit-Limit-Images"),
-                         limit->limit.units / UNITS_PER_IMAGE);
-    http_write_int_field(out, TEXT("X-RateLimit-Remaining-Images"), left);
-    text_out_printf(out, "X-RateLimit-Reset-Images: %llds\r\n", (long long)reset_s);
+                         ceiling_units(&l->limit.rule) / price);
+    http_write_int_field(out, TEXT("X-RateLimit-Remaining-Images"), units_left(req, l) / price);
+    text_out_printf(out, "X-RateLimit-Reset-Images: %llds\r\n",
+                    (long long)seconds_to_reset(req, l));
 }
 
 /* The store was asked about these limits, and answered. */
@@ -79,8 +117,12 @@ void fields_write(struct request *req, struct text_out *out)
 {
     http_write_field(out, TEXT("x-request-id"), text_of(req->id));
     if (knows_limits(req)) {
+        const struct reserved_limit *nearest = reservation_tightest(&req->reservation);
+
         write_policy(&req->reservation, out);
-        write_limit(req, reservation_tightest(&req->reservation), out);
+        write_limits(req, out);
+        if (nearest && is_told(nearest))
+            write_nearest(req, nearest, out);
     }
     write_connection(req, out);
 }

@@ -37,6 +37,11 @@ struct gate {
     struct gate **peers; /* one a worker, this one among them; outlives the gate */
     int peers_len;
 
+    /* Told of every account when its request is over, with the images charged.  NULL: nobody listens. */
+    void (*charged)(void *owner, int worker, const struct account *account, int generation,
+                    int64_t images, int64_t day);
+    void *charged_owner;
+
     struct quota *quota; /* owned */
     struct pool pool;
     struct slab_pool slabs;

@@ -29,7 +29,7 @@ static enum outcome outcome_of_fault(enum identity_fault fault)
     return OUTCOME_INVALID_KEY;
 }
 
-/* The body has yet to come: whom overload would turn away anyway is spared the upload. */
+/* The body has yet to come: whoever would be turned away anyway is spared the upload. */
 static bool awaits_body(const struct request *req)
 {
     const struct slab *slab = req->client->slab;

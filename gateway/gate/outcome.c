@@ -23,6 +23,23 @@ const char *problem_uri(enum problem problem)
     return NULL;
 }
 
+enum outcome outcome_of_limit(enum limit_kind kind)
+{
+    switch (kind) {
+    case LIMIT_RATE:
+        return OUTCOME_RATE_LIMITED;
+    case LIMIT_IN_FLIGHT:
+        return OUTCOME_IN_FLIGHT_LIMITED;
+    case LIMIT_NONE:
+    case LIMIT_DAY:
+    case LIMIT_WEEK:
+    case LIMIT_MONTH:
+    case LIMIT_ROLLING:
+        break;
+    }
+    return OUTCOME_QUOTA_EXHAUSTED;
+}
+
 enum outcome outcome_of_reason(enum reason reason)
 {
     switch (reason) {

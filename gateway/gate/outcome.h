@@ -32,5 +32,7 @@ extern const struct outcome_row outcome_rows[OUTCOMES_LEN];
 
 /* A URI, or NULL for about:blank. */
 const char *problem_uri(enum problem problem);
+/* The outcome of a limit of that kind that refused. */
+enum outcome outcome_of_limit(enum limit_kind kind);
 /* The outcome that a verdict other than ADMIT and QUEUE ends with. */
 enum outcome outcome_of_reason(enum reason reason);

@@ -5,7 +5,6 @@
  * client that leaves does not end this phase: the GPU is at work, so slot and charge stay until the backend is done.
  *
  *   RELAY_HEAD -> RELAY_COMMIT -> (RELAY_PIECE | RELAY_CLIENT)... -> RELAY_SETTLE */
-#include "core/cost.h"
 #include "gate/request.h"
 #include "http/writer.h"
 
@@ -74,23 +73,23 @@ static bool count_at_once(struct request *req)
 
 static enum status commit(struct request *req)
 {
-    int64_t used_units = QUOTA_SETTLE_LATER;
+    int64_t used_images = QUOTA_SETTLE_LATER;
 
     if (req->operation == OPERATION_PASS)
         return ST_OK;
     if (!is_success(req)) {
-        used_units = 0;
+        used_images = 0;
     } else {
         req->is_counting = true;
         req->dialect->count_begin(&req->counter, &req->job, &req->upstream->slab->head);
         if (count_at_once(req))
-            used_units = settle_counted_units(req);
+            used_images = settle_counted_images(req);
     }
     if (req->reservation.state != RESERVATION_HELD)
         return ST_OK;
     stats_add(&req->gate->stats, STAT_STORE_OPS, STORE_OP_COMMITTED, 1);
     req->relay_wait = RELAY_COMMIT;
-    return quota_commit(req->gate->quota, &req->reservation, used_units, &req->op);
+    return quota_commit(req->gate->quota, &req->reservation, used_images, &req->op);
 }
 
 /* --- to the client ------------------------------------------------------------------------------------------------------ */
@@ -134,19 +133,19 @@ static enum status finish(struct request *req, struct text last)
  * is on its way. */
 static enum status whole(struct request *req, struct text last)
 {
-    int64_t used_units;
+    int64_t used_images;
 
     if (req->is_counting && !req->is_counted)
         req->dialect->count_feed(&req->counter, last);
     count_end(req);
-    used_units = settle_counted_units(req);
-    if (settle_gives_back(req, used_units)) {
+    used_images = settle_counted_images(req);
+    if (settle_gives_back(req, used_images)) {
         req->piece = arena_copy(&req->arena, last);
         req->relay_wait = RELAY_SETTLE;
-        if (req->piece.len == last.len && settle_quota(req, used_units, &req->op) == ST_PENDING)
+        if (req->piece.len == last.len && settle_quota(req, used_images, &req->op) == ST_PENDING)
             return ST_PENDING;
     }
-    (void)settle_quota(req, used_units, NULL);
+    (void)settle_quota(req, used_images, NULL);
     return finish(req, last);
 }
 

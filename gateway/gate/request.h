@@ -89,7 +89,9 @@ struct request {
     bool is_method_head;
 
     struct identity_found identity;
-    bool is_known; /* identity holds an account */
+    bool is_without_store; /* admitted while the quota store was down (on_store_down: open) */
+    enum reason trial;     /* why a step of the ladder on trial would have shed it */
+    bool is_known;         /* identity holds an account */
     enum identity_fault identity_fault;
     struct body body;
     struct job job;
@@ -97,7 +99,7 @@ struct request {
     struct terms terms;
     struct verdict verdict;
     struct reservation reservation;
-    int64_t charged_units; /* for metrics and the log */
+    int64_t charged_images; /* for metrics and the log */
 
     struct list waiting;     /* in gate->waiting, while in QUEUE */
     uint64_t tried;          /* backends that could not be connected to: bit index mod 64 */
@@ -159,6 +161,8 @@ bool head_peer_is_trusted(const struct request *req);
 /* decide.c: the outcome that even the least request of this account would end with now, or OUTCOME_NONE: for refusing it
  * before its body is read. */
 enum outcome decide_before_body(struct request *req);
+/* reserve.c: is the account known to be out of quota, whatever it asks for?  Then the limit is told in req->reservation. */
+bool reserve_is_denied(struct request *req);
 /* queue.c: a slot may be free: offers it to those who wait.  Called at the end of a turn. */
 void queue_offer(struct gate *gate);
 /* queue.c: is there a slot that is free, whoever may use it?  It may be gone when it is taken. */
@@ -169,13 +173,13 @@ bool queue_take_slot(struct request *req);
 void dispatch_release(struct request *req);
 /* relay.c: the answer is not read on: the images that were whole by now are what is counted. */
 void relay_cut(struct request *req);
-/* settle.c: the units to charge for the images counted, or for all that were asked for where they cannot be counted. */
-int64_t settle_counted_units(const struct request *req);
-/* settle.c: would settling with so many units give some back? */
-bool settle_gives_back(const struct request *req, int64_t used_units);
-/* settle.c: settles the reservation, if one is held.  With op, what comes back is on its way to the store once this is
+/* settle.c: the images to charge: those counted, or all that were asked for where they cannot be counted. */
+int64_t settle_counted_images(const struct request *req);
+/* settle.c: would settling with so many images give something back? */
+bool settle_gives_back(const struct request *req, int64_t used_images);
+/* settle.c: settles the reservation with so many images, if one is held.  With op, what comes back is on its way to the store once this is
  * ST_OK, or the op is done; without, it is sent when the turn ends. */
-enum status settle_quota(struct request *req, int64_t used_units, struct op *op);
+enum status settle_quota(struct request *req, int64_t used_images, struct op *op);
 /* fields.c: the fields that the gateway adds to every answer, and the RateLimit fields where a limit was looked at. */
 void fields_write(struct request *req, struct text_out *out);
 /* forward.c: the heads that are passed on. */

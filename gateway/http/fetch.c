@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fetch.c - one GET, from connecting to closing.      Runs on: the thread of the loop.
+/* fetch.c - one request, from connecting to closing.      Runs on: the thread of the loop.
  * While op is set, the timer runs, and either connect is pending or the stream is open; ending clears all of them before
  * the owner is told, so the owner may start the next fetch, or free this one at the end of the turn. */
 #include "http/fetch.h"
@@ -9,8 +9,8 @@
 
 #include "http/writer.h"
 
-/* The request besides host and target. */
-#define ASKED_BYTES 128
+/* The request besides what the terms bring. */
+#define ASKED_BYTES 256
 
 static void stop(struct fetch *fetch)
 {
@@ -171,24 +171,49 @@ static bool is_target(struct text target)
     return text_starts_with(target, TEXT("/"));
 }
 
+static void write_authorization(struct text_out *out, struct text bearer)
+{
+    text_out_add(out, TEXT("Authorization: Bearer "));
+    text_out_add(out, bearer);
+    text_out_add(out, TEXT("\r\n"));
+}
+
+/* A token that could end its field would make another one. */
+static bool is_bearer(struct text bearer)
+{
+    for (size_t i = 0; i < bearer.len; i++) {
+        if (bearer.ptr[i] <= ' ' || bearer.ptr[i] >= 0x7f)
+            return false;
+    }
+    return true;
+}
+
 static enum status write_request(struct fetch *fetch, const struct fetch_terms *terms)
 {
-    size_t size = ASKED_BYTES + terms->host.len + terms->target.len;
+    size_t size = ASKED_BYTES + terms->method.len + terms->host.len + terms->target.len +
+                  terms->bearer.len + terms->json.len;
     struct text_out out;
 
-    if (!is_target(terms->target))
+    if (!is_target(terms->target) || !is_bearer(terms->bearer))
         return ST_INVALID;
     free(fetch->asked);
     fetch->asked = malloc(size);
     if (!fetch->asked)
         return ST_NOMEM;
     text_out_init(&out, fetch->asked, size);
-    http_write_request(&out, TEXT("GET"), terms->target);
+    http_write_request(&out, terms->method.len ? terms->method : TEXT("GET"), terms->target);
     http_write_field(&out, TEXT("Host"), terms->host);
     http_write_field(&out, TEXT("User-Agent"), TEXT("meltguard"));
     http_write_field(&out, TEXT("Accept"), TEXT("*/*"));
+    if (terms->bearer.len)
+        write_authorization(&out, terms->bearer);
+    if (terms->json.ptr) {
+        http_write_field(&out, TEXT("Content-Type"), TEXT("application/json"));
+        http_write_int_field(&out, TEXT("Content-Length"), (int64_t)terms->json.len);
+    }
     http_write_field(&out, TEXT("Connection"), TEXT("close"));
     http_write_end(&out);
+    text_out_add(&out, terms->json);
     ASSERT(!out.is_full);
     fetch->asked_len = out.len;
     fetch->asked_sent = 0;

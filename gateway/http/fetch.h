@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fetch.h - one GET as an op: connect, ask, read the whole answer (bounded), close.  For telemetry and probes; not for
- * what clients wait for. */
+/* fetch.h - one request as an op, a GET where nothing else is said: connect, ask, read the whole answer (bounded), close.
+ * For telemetry, probes and meltctl; not for what clients wait for. */
 #pragma once
 
 #include "base/op.h"
@@ -31,6 +31,9 @@ struct fetch_terms {
     struct text target; /* origin-form, with the query */
     int timeout_ms;     /* for all of it */
     size_t max_bytes;   /* of head and content */
+    struct text method; /* TEXT_NONE: GET */
+    struct text bearer; /* sent as Authorization: Bearer (RFC 6750); TEXT_NONE: none */
+    struct text json;   /* content, sent as application/json; TEXT_NONE: none */
 };
 
 void fetch_init(struct fetch *fetch);

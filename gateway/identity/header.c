@@ -35,6 +35,20 @@ static int tier_of(const struct identity_case *c)
     return count == 1 ? policy_tier(&c->ask->config->policy, head_field(c->ask->head, name)) : -1;
 }
 
+/* Likewise the team.  -1: none is sent; -2: none of that name, or two. */
+static int team_of(const struct identity_case *c)
+{
+    if (!c->source->team_header)
+        return -1;
+    struct text name = text_of(c->source->team_header);
+    int count = head_field_count(c->ask->head, name);
+    if (count == 0)
+        return -1;
+    int team =
+        count == 1 ? policy_team(&c->ask->config->policy, head_field(c->ask->head, name)) : -1;
+    return team < 0 ? -2 : team;
+}
+
 enum identity_answer identity_by_header(const struct identity_case *c, struct identity_found *out,
                                         enum identity_fault *fault)
 {
@@ -45,10 +59,12 @@ enum identity_answer identity_by_header(const struct identity_case *c, struct id
         return IDENTITY_PASSES;
     struct text id = head_field(c->ask->head, name);
     int tier = tier_of(c);
-    if (count > 1 || !is_account_id(id) || tier < 0) {
+    int team = team_of(c);
+    if (count > 1 || !is_account_id(id) || tier < 0 || team == -2) {
         *fault = IDENTITY_FAULT_BAD_TIER;
         return IDENTITY_REFUSES;
     }
     identity_account(&out->account, id, tier);
+    out->account.team = team;
     return IDENTITY_DECIDES;
 }

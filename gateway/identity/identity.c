@@ -52,7 +52,7 @@ static enum identity_fault fault_of(enum credential_state state)
 void identity_account(struct account *out, struct text id, int tier)
 {
     ASSERT(id.len <= ACCOUNT_ID_MAX);
-    *out = (struct account){.digest = identity_digest(id), .tier = tier};
+    *out = (struct account){.digest = identity_digest(id), .tier = tier, .team = -1};
     memcpy(out->id, id.ptr, id.len);
 }
 

@@ -32,7 +32,7 @@ enum identity_fault {
     IDENTITY_FAULT_MISSING, /* no source applies and no key was sent */
     IDENTITY_FAULT_BAD_KEY, /* a key was sent that no source knows */
     IDENTITY_FAULT_MALFORMED, /* two credentials, an empty or over-long one, or one that is not a token */
-    IDENTITY_FAULT_BAD_TIER, /* the trusted header names an account that is no valid id, or a tier the policy lacks */
+    IDENTITY_FAULT_BAD_TIER, /* the trusted header names an account that is no valid id, or a tier or team the policy lacks */
 };
 
 /* ST_OK with *out, ST_REFUSED with *fault, or ST_PENDING (sources that ask elsewhere). */

@@ -13,6 +13,13 @@ static int compare(const void *sha256, const void *entry)
     return memcmp(sha256, ((const struct key_entry *)entry)->sha256, 32);
 }
 
+void identity_account_of_key(const struct key_entry *key, struct account *out)
+{
+    identity_account(out, text_of(key->account), key->tier);
+    out->team = key->team;
+    out->zone = key->zone;
+}
+
 enum identity_answer identity_by_keyfile(const struct identity_case *c, struct identity_found *out,
                                          enum identity_fault *fault)
 {
@@ -26,7 +33,7 @@ enum identity_answer identity_by_keyfile(const struct identity_case *c, struct i
                                           sizeof(*c->source->keys), compare);
     if (!key || CRYPTO_memcmp(key->sha256, sha256, sizeof(sha256)) != 0)
         return IDENTITY_PASSES;
-    identity_account(&out->account, text_of(key->account), key->tier);
+    identity_account_of_key(key, &out->account);
     out->hides_key = true;
     return IDENTITY_DECIDES;
 }

@@ -29,7 +29,9 @@ identity_source_fn identity_by_header;
 identity_source_fn identity_by_bearer;
 identity_source_fn identity_by_address;
 
-/* An account of that id and tier.  The id is at most ACCOUNT_ID_MAX bytes. */
+/* An account of that id and tier, in no team, in the policy's zone.  The id is at most ACCOUNT_ID_MAX bytes. */
 void identity_account(struct account *out, struct text id, int tier);
+/* The account that a keyfile gives to a key. */
+void identity_account_of_key(const struct key_entry *key, struct account *out);
 /* SHA-256. */
 void identity_sha256(struct text bytes, unsigned char out[32]);

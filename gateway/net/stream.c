@@ -143,6 +143,7 @@ void stream_open(struct stream *s, struct loop *loop, int fd)
     s->fd = fd;
     s->read_event = NULL;
     s->write_event = NULL;
+    s->why = NULL;
     s->other = NULL;
     s->connect_op = NULL;
 }
@@ -199,6 +200,7 @@ enum status stream_connect(struct stream *s, struct loop *loop, const struct add
     int on = 1;
 
     s->ops = NULL;
+    s->why = NULL;
     if (fd < 0)
         return ST_UNAVAILABLE;
     if (to->sa.sa_family != AF_UNIX)

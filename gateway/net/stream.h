@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stream.h - a connected byte stream: a socket, or one end of an in-memory pair (tests).  TLS will be a third kind.
+/* stream.h - a connected byte stream: a socket, TLS over one (tls.h), or one end of an in-memory pair (tests).
  *
  * Try first, wait after: the owner reads and writes when it has cause to, and asks to be told only when that was
  * answered ST_PENDING.  Read interest is a persistent event and is kept on; write interest exists after a short write. */
@@ -33,6 +33,7 @@ struct stream {
     unsigned wanted;                /* STREAM_READ | STREAM_WRITE */
     int fd;                         /* -1 for an in-memory stream */
     void *read_event, *write_event; /* owned by the implementation */
+    const char *why;                /* TLS: what went wrong, for the log; a literal, or NULL */
     struct stream *other;           /* in-memory pair */
     struct op *connect_op;          /* while connecting, else NULL */
 };

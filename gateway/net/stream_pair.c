@@ -152,6 +152,7 @@ static void open_end(struct stream *s, struct loop *loop, struct pair_end *end, 
     s->fd = -1;
     s->read_event = end;
     s->write_event = NULL;
+    s->why = NULL;
     s->connect_op = NULL;
 }
 

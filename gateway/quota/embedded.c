@@ -6,30 +6,39 @@
 #include "quota/embedded.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
-#include "quota/row.h"
+
+#define TIMEOUT_MS 2000 /* a disk may take its time */
 
 static struct embedded_quota *embedded_of(struct quota *q)
 {
     return (struct embedded_quota *)q;
 }
 
+/* The store's own of a reservation is the time it was asked for: it chooses slots and segments. */
+static void remember_time(struct reservation *r, int64_t now_us)
+{
+    struct reservation_part *part = &r->parts[0];
+
+    memcpy(part->token, &now_us, sizeof(now_us));
+    part->token_len = sizeof(now_us);
+}
+
 static struct hold hold_of(const struct reservation *r)
 {
     struct hold hold = {
         .id = r->id,
-        .account = r->account,
         .expires_us = r->expires_us,
-        .grains = grains_of(r->held_units),
-        .windows_len = (uint32_t)r->limits_len,
+        .images = r->held_images,
+        .charges_len = (uint32_t)r->limits_len,
     };
+    int64_t asked_us;
 
-    for (int i = 0; i < r->limits_len; i++) {
-        const struct limit *limit = &r->limits[i].limit;
-
-        hold.windows[i] = (struct hold_window){limit->window.end_s, limit->kind};
-    }
+    memcpy(&asked_us, r->parts[0].token, sizeof(asked_us));
+    for (int i = 0; i < r->limits_len; i++)
+        hold.charges[i] = charge_of(&r->limits[i].limit, r->held_images, asked_us);
     return hold;
 }
 
@@ -73,12 +82,12 @@ static void wake(struct embedded_request *request, enum status st)
         op_done(op, st);
 }
 
-static struct embedded_request *oldest_reserve(struct embedded_quota *eq)
+static struct embedded_request *oldest_question(struct embedded_quota *eq)
 {
     LIST_EACH (node, &eq->waiting) {
         struct embedded_request *request = container_of(node, struct embedded_request, in_waiting);
 
-        if (request->kind == EMBEDDED_RESERVE)
+        if (embedded_is_question(request))
             return request;
     }
     return NULL;
@@ -87,11 +96,11 @@ static struct embedded_request *oldest_reserve(struct embedded_quota *eq)
 static void on_patience(struct timer *timer)
 {
     struct embedded_quota *eq = container_of(timer, struct embedded_quota, patience);
-    struct embedded_request *oldest = oldest_reserve(eq);
+    struct embedded_request *oldest = oldest_question(eq);
 
     while (oldest && oldest->deadline_us <= loop_now_us(eq->base.loop)) {
         wake(oldest, ST_UNAVAILABLE);
-        oldest = oldest_reserve(eq);
+        oldest = oldest_question(eq);
     }
     if (oldest)
         timer_set(eq->base.loop, timer, oldest->deadline_us);
@@ -111,33 +120,47 @@ static void wait_for(struct embedded_request *request, struct op *op, struct res
     request->op = op;
     request->r = r;
     list_push_back(&eq->waiting, &request->in_waiting);
-    if (request->kind != EMBEDDED_RESERVE)
+    if (!embedded_is_question(request))
         return;
     request->deadline_us = loop_now_us(eq->base.loop) + eq->timeout_us;
     if (!timer_is_set(&eq->patience))
         timer_set(eq->base.loop, &eq->patience, request->deadline_us);
 }
 
-static void reserve_answered(struct embedded_request *request)
+static void tell(const struct embedded_request *request)
 {
     struct reservation *r = request->r;
 
-    if (!r) {
-        if (request->st) {
-            free(request);
-            return;
-        }
-        request->kind = EMBEDDED_SETTLE; /* it went through, and nobody wants it any more */
-        post(request);
+    for (int i = 0; i < r->limits_len; i++)
+        r->limits[i] = request->limits[i];
+}
+
+/* It went through, and nobody wants it any more. */
+static void take_back(struct embedded_request *request)
+{
+    request->kind = EMBEDDED_SETTLE;
+    request->used_images = 0;
+    request->charges_if_gone = false;
+    post(request);
+}
+
+static void reserve_answered(struct embedded_request *request)
+{
+    struct quota *q = &request->from->base;
+    struct reservation *r = request->r;
+
+    if (!r && request->st == ST_OK) {
+        take_back(request);
         return;
     }
-    if (request->st == ST_OK || request->st == ST_LIMIT) {
-        for (int i = 0; i < r->limits_len; i++)
-            r->limits[i].used_units = units_of(request->answer.used[i]);
+    if (r && (request->st == ST_OK || request->st == ST_LIMIT)) {
+        tell(request);
         r->refused_by = request->answer.refused_by;
     }
-    if (request->st == ST_OK)
-        quota_hold(&request->from->base, r, request->hold.expires_us);
+    if (r && request->st == ST_OK)
+        quota_hold(q, r, request->hold.expires_us);
+    if (r && request->st == ST_LIMIT)
+        quota_refused(q, r, request->answer.in_hand_images, request->amends);
     wake(request, request->st);
     free(request);
 }
@@ -151,36 +174,63 @@ void embedded_answered(struct mail *mail)
         reserve_answered(request);
         return;
     }
+    if (request->kind == EMBEDDED_AMEND)
+        quota_store_amended(&request->from->store->base);
+    if (request->r && request->st == ST_OK)
+        tell(request);
     wake(request, request->st);
     free(request);
 }
 
-static enum status reserve(struct quota *q, struct reservation *r, struct op *op)
+/* A question about r's limits, as they are at this time. */
+static enum status ask(struct quota *q, enum embedded_kind kind, struct reservation *r,
+                       const struct quota_change *change, struct op *op)
 {
-    struct embedded_request *request = new_request(embedded_of(q), EMBEDDED_RESERVE, r);
+    struct embedded_request *request;
 
+    remember_time(r, quota_now_us(q));
+    request = new_request(embedded_of(q), kind, r);
     if (!request)
         return ST_UNAVAILABLE;
-    request->hold.expires_us = quota_now_us(q) + q->lease_us;
-    for (int i = 0; i < r->limits_len; i++)
-        request->limits[i] = grains_of(r->limits[i].limit.units);
+    request->hold.expires_us =
+        quota_now_us(q) + (kind == EMBEDDED_AMEND ? AMEND_MEMORY_US : q->lease_us);
+    if (change)
+        request->change = *change;
+    request->amends = quota_amends(q);
+    memcpy(request->limits, r->limits, sizeof(request->limits));
     wait_for(request, op, r);
     post(request);
     return ST_PENDING;
 }
 
+static enum status reserve(struct quota *q, struct reservation *r, struct op *op)
+{
+    return ask(q, EMBEDDED_RESERVE, r, NULL, op);
+}
+
+static enum status inspect(struct quota *q, struct reservation *r, struct op *op)
+{
+    return ask(q, EMBEDDED_INSPECT, r, NULL, op);
+}
+
+static enum status amend(struct quota *q, struct reservation *r, const struct quota_change *change,
+                         struct op *op)
+{
+    return ask(q, EMBEDDED_AMEND, r, change, op);
+}
+
 /* Before any state changes: what the ledger is to do should the hold have expired. */
 static struct embedded_request *new_settle(struct quota *q, struct reservation *r,
-                                           int64_t used_units)
+                                           int64_t used_images)
 {
     struct embedded_request *request = new_request(embedded_of(q), EMBEDDED_SETTLE, r);
     bool charges_if_gone = r->state == RESERVATION_HELD;
 
-    (void)reservation_settle(r, used_units);
+    (void)reservation_settle(r, used_images);
     if (!request)
         return NULL;
     request->charges_if_gone = charges_if_gone;
-    request->used_grains = grains_of(r->used_units);
+    request->used_images = r->used_images;
     return request;
 }
 
@@ -192,10 +242,11 @@ static struct embedded_request *new_commit(struct quota *q, struct reservation *
     return new_request(embedded_of(q), EMBEDDED_COMMIT, r);
 }
 
-static enum status commit(struct quota *q, struct reservation *r, int64_t used_units, struct op *op)
+static enum status commit(struct quota *q, struct reservation *r, int64_t used_images,
+                          struct op *op)
 {
     struct embedded_request *request =
-        used_units >= 0 ? new_settle(q, r, used_units) : new_commit(q, r);
+        used_images >= 0 ? new_settle(q, r, used_images) : new_commit(q, r);
 
     if (!request)
         return ST_UNAVAILABLE;
@@ -204,9 +255,9 @@ static enum status commit(struct quota *q, struct reservation *r, int64_t used_u
     return ST_PENDING;
 }
 
-static void settle(struct quota *q, struct reservation *r, int64_t used_units)
+static void settle(struct quota *q, struct reservation *r, int64_t used_images)
 {
-    struct embedded_request *request = new_settle(q, r, used_units);
+    struct embedded_request *request = new_settle(q, r, used_images);
 
     if (request)
         post(request);
@@ -237,6 +288,8 @@ static const struct quota_ops quota_ops = {
     .reserve = reserve,
     .commit = commit,
     .settle = settle,
+    .inspect = inspect,
+    .amend = amend,
     .renew = renew,
     .close = quota_end,
 };
@@ -254,9 +307,9 @@ enum status embedded_open(struct quota_store *store, struct loop *loop, const st
         free(eq);
         return st;
     }
-    quota_init(&eq->base, &quota_ops, loop, config->lease_ms * 1000);
+    quota_init(&eq->base, &quota_ops, store, loop, config->lease_ms * 1000);
     eq->store = (struct embedded_store *)store;
-    eq->timeout_us = config->quota_timeout_ms * 1000;
+    eq->timeout_us = (config->quota_timeout_ms ? config->quota_timeout_ms : TIMEOUT_MS) * 1000;
     list_init(&eq->waiting);
     timer_init(&eq->patience, on_patience);
     *out = &eq->base;

@@ -44,7 +44,9 @@ enum embedded_kind {
     EMBEDDED_RESERVE,
     EMBEDDED_COMMIT,
     EMBEDDED_SETTLE,
-    EMBEDDED_RENEW
+    EMBEDDED_RENEW,
+    EMBEDDED_INSPECT,
+    EMBEDDED_AMEND,
 };
 
 struct embedded_request {
@@ -54,13 +56,14 @@ struct embedded_request {
     /* The question. */
     enum embedded_kind kind;
     struct hold hold;
-    int64_t limits[LIMITS_MAX]; /* grains; RESERVE */
-    int64_t used_grains;        /* SETTLE */
+    int64_t used_images;        /* SETTLE */
     bool charges_if_gone;       /* SETTLE */
+    struct quota_change change; /* AMEND */
 
     /* The answer. */
     enum status st;
-    struct ledger_answer answer; /* RESERVE */
+    struct ledger_answer answer;              /* RESERVE */
+    struct reserved_limit limits[LIMITS_MAX]; /* RESERVE, INSPECT, AMEND: also a question */
 
     /* The thread's own. */
     struct list in_batch;
@@ -69,9 +72,17 @@ struct embedded_request {
     /* The worker's own. */
     struct list in_waiting;
     struct op *op;         /* NULL: nobody waits */
-    struct reservation *r; /* lent by the caller while it waits for a reserve */
+    unsigned amends;       /* RESERVE: quota_amends() when it was asked */
+    struct reservation *r; /* lent by the caller while it waits for how its limits stand */
     int64_t deadline_us;
 };
+
+/* Somebody waits to learn how limits stand, and may be told that it is not known. */
+static inline bool embedded_is_question(const struct embedded_request *request)
+{
+    return request->kind == EMBEDDED_RESERVE || request->kind == EMBEDDED_INSPECT ||
+           request->kind == EMBEDDED_AMEND;
+}
 
 /* Takes the request to the store's thread; embedded_answered() gets it back, on the worker's. */
 void embedded_ask(struct embedded_store *store, struct embedded_request *request);

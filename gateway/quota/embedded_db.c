@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "quota/folder.h"
 
-#define VERSION "meltguard 1"
+#define VERSION "meltguard 2"
 
 struct embedded_db {
     MDB_env *env;
@@ -22,7 +22,7 @@ struct embedded_db {
     bool is_failing; /* said so in the log, and has not worked since */
 };
 
-static const char *const table_names[TABLES] = {"usage", "holds", "expiry"};
+static const char *const table_names[TABLES] = {"usage", "holds", "expiry", "flights"};
 
 static int check_version(MDB_txn *txn, MDB_dbi meta)
 {
@@ -196,6 +196,20 @@ static bool is_done(struct db_txn *txn, int error)
     return error == 0;
 }
 
+size_t db_get_most(struct db_txn *txn, enum db_table table, struct text key, void *out_value,
+                   size_t size)
+{
+    MDB_val mdb_key = val_of(key);
+    MDB_val value;
+
+    if (txn->error || !is_done(txn, mdb_get(txn->txn, txn->db->tables[table], &mdb_key, &value)))
+        return 0;
+    if (value.mv_size > size)
+        return 0;
+    memcpy(out_value, value.mv_data, value.mv_size);
+    return value.mv_size;
+}
+
 bool db_get(struct db_txn *txn, enum db_table table, struct text key, void *out_value, size_t size)
 {
     MDB_val mdb_key = val_of(key);
@@ -207,6 +221,35 @@ bool db_get(struct db_txn *txn, enum db_table table, struct text key, void *out_
         return false;
     memcpy(out_value, value.mv_data, size);
     return true;
+}
+
+static bool begins_with(const MDB_val *key, struct text prefix)
+{
+    return key->mv_size >= prefix.len && memcmp(key->mv_data, prefix.ptr, prefix.len) == 0;
+}
+
+int64_t db_sum(struct db_txn *txn, enum db_table table, struct text prefix)
+{
+    MDB_cursor *cursor;
+    MDB_val key = val_of(prefix);
+    MDB_val value;
+    int64_t sum = 0;
+
+    if (txn->error || !is_done(txn, mdb_cursor_open(txn->txn, txn->db->tables[table], &cursor)))
+        return 0;
+
+    bool is_found = is_done(txn, mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE));
+
+    while (is_found && begins_with(&key, prefix)) {
+        int64_t number = 0;
+
+        if (value.mv_size == sizeof(number))
+            memcpy(&number, value.mv_data, sizeof(number));
+        sum += number;
+        is_found = is_done(txn, mdb_cursor_get(cursor, &key, &value, MDB_NEXT));
+    }
+    mdb_cursor_close(cursor);
+    return sum;
 }
 
 void db_put(struct db_txn *txn, enum db_table table, struct text key, const void *value,

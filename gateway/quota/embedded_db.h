@@ -6,10 +6,11 @@
 #include "base/text.h"
 
 /* Names and keys; integers in keys are big endian, so that ranges are ranges of time.
- *   usage    window end, account digest, limit kind -> row
- *   holds    reservation id                         -> the hold
- *   expiry   expiry, reservation id                 -> nothing */
-enum db_table { TABLE_USAGE, TABLE_HOLDS, TABLE_EXPIRY, TABLES };
+ *   usage    until when it is of use, subject, limit kind and measure -> row
+ *   holds    reservation id                                           -> the hold
+ *   expiry   expiry, reservation id                                   -> nothing
+ *   flights  subject, reservation id                                  -> images */
+enum db_table { TABLE_USAGE, TABLE_HOLDS, TABLE_EXPIRY, TABLE_FLIGHTS, TABLES };
 
 struct embedded_db;
 
@@ -34,6 +35,11 @@ MUST_CHECK enum status db_write(struct embedded_db *db,
 
 /* True where the key is there and its value has exactly this size. */
 bool db_get(struct db_txn *txn, enum db_table table, struct text key, void *out_value, size_t size);
+/* The value's size, which is at most size; 0 where the key is not there, or its value is larger. */
+size_t db_get_most(struct db_txn *txn, enum db_table table, struct text key, void *out_value,
+                   size_t size);
+/* The sum of the int64 values of all keys that begin so. */
+int64_t db_sum(struct db_txn *txn, enum db_table table, struct text prefix);
 void db_put(struct db_txn *txn, enum db_table table, struct text key, const void *value,
             size_t size);
 /* A key that is not there is no error. */

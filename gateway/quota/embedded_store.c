@@ -15,28 +15,41 @@
 #define GIVE_UP_US        INT64_C(5000000)
 #define HOUSEKEEPING_MOST 32 /* entries a batch */
 /* Rows of windows that have ended are kept as long as a hold in them may last, and then some. */
-#define KEEP_WINDOWS_S INT64_C(7200)
+#define KEEP_ROWS_S INT64_C(7200)
+
+static void run_reserve(struct db_txn *txn, struct embedded_request *request, int64_t now_us)
+{
+    request->answer = ledger_reserve(txn, &request->hold, request->limits, now_us);
+    request->st = request->answer.refused_by < 0 ? ST_OK : ST_LIMIT;
+}
 
 static void run_request(struct db_txn *txn, struct embedded_request *request, int64_t now_us)
 {
+    const struct hold *hold = &request->hold;
+
+    request->st = ST_OK;
     switch (request->kind) {
     case EMBEDDED_RESERVE:
-        request->answer = ledger_reserve(txn, &request->hold, request->limits, now_us);
-        request->st = request->answer.refused_by < 0 ? ST_OK : ST_LIMIT;
+        run_reserve(txn, request, now_us);
         return;
     case EMBEDDED_COMMIT:
-        ledger_commit(txn, &request->hold);
-        break;
+        ledger_commit(txn, hold, now_us);
+        return;
     case EMBEDDED_SETTLE:
-        ledger_settle(txn, &request->hold, request->used_grains, request->charges_if_gone);
-        break;
+        ledger_settle(txn, hold, request->used_images, request->charges_if_gone, now_us);
+        return;
     case EMBEDDED_RENEW:
-        ledger_renew(txn, &request->hold);
-        break;
+        ledger_renew(txn, hold);
+        return;
+    case EMBEDDED_INSPECT:
+        ledger_inspect(txn, hold, request->limits, now_us);
+        return;
+    case EMBEDDED_AMEND:
+        ledger_amend(txn, hold, &request->change, request->limits, now_us);
+        return;
     case EMBEDDED_NONE:
         ASSERT(false);
     }
-    request->st = ST_OK;
 }
 
 static void run_batch(struct db_txn *txn, void *owner)
@@ -47,7 +60,7 @@ static void run_batch(struct db_txn *txn, void *owner)
     LIST_EACH (node, &store->batch)
         run_request(txn, container_of(node, struct embedded_request, in_batch), now_us);
     (void)ledger_reap(txn, now_us, HOUSEKEEPING_MOST);
-    (void)ledger_drop_windows(txn, now_us / 1000000 - KEEP_WINDOWS_S, HOUSEKEEPING_MOST);
+    (void)ledger_drop_rows(txn, now_us / 1000000 - KEEP_ROWS_S, HOUSEKEEPING_MOST);
 }
 
 static void answer(struct embedded_request *request)
@@ -64,7 +77,7 @@ static void answer_failed(struct embedded_store *store)
 
     LIST_EACH (node, &store->batch) {
         struct embedded_request *request = container_of(node, struct embedded_request, in_batch);
-        bool is_kept = request->kind != EMBEDDED_RESERVE && request->kind != EMBEDDED_RENEW;
+        bool is_kept = request->kind == EMBEDDED_COMMIT || request->kind == EMBEDDED_SETTLE;
 
         if (is_kept && now_us - request->since_us < GIVE_UP_US)
             continue;
@@ -116,7 +129,7 @@ static void on_request(struct mail *mail)
     list_push_back(&store->batch, &request->in_batch);
     if (!timer_is_set(&store->retry))
         loop_at_turn_end(store->loop, &store->write_batch);
-    else if (request->kind == EMBEDDED_RESERVE) {
+    else if (embedded_is_question(request)) {
         request->st = ST_UNAVAILABLE;
         answer(request);
     }
@@ -205,6 +218,7 @@ enum status embedded_store_open(const struct config *config, char error[CONFIG_E
     if (!store)
         return ST_NOMEM;
     store->base.ops = &store_ops;
+    atomic_init(&store->base.amends, 0);
     atomic_init(&store->is_up, true);
     list_init(&store->batch);
     turn_hook_init(&store->write_batch, on_turn_end);

@@ -24,7 +24,7 @@
 #include "quota/folder.h"
 
 #define ENDING  ".outbox"
-#define VERSION UINT64_C(0x6d67206f75740001)
+#define VERSION UINT64_C(0x6d67206f75740002)
 
 /* As on disk, in this machine's byte order: the file never leaves it. */
 struct stored {

@@ -9,14 +9,14 @@
 
 #include "quota/redis_token.h"
 
-/* COMMITTED holds, or SETTLED with so many grains used. */
+/* COMMITTED holds, or SETTLED with so many images used. */
 enum outbox_kind { OUTBOX_NONE, OUTBOX_COMMIT, OUTBOX_SETTLE, OUTBOX_SENT };
 
 struct outbox_record {
     struct hold_handle handle;
     int64_t expires_us;   /* of a commit */
     int64_t row_expiry_s; /* should the charge have to be made again */
-    int64_t used_grains;  /* of a settle */
+    int64_t used_images;  /* of a settle */
     uint32_t kind;
     uint16_t
         charges_if_gone; /* the hold was not committed before: if it expired meanwhile, charge anew */

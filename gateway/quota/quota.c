@@ -4,6 +4,7 @@
 
 #include "quota/quota.h"
 
+#include "quota/denied.h"
 #include "quota/store.h"
 
 enum status quota_store_open(const struct config *config, char error[CONFIG_ERROR_MAX],
@@ -79,9 +80,13 @@ static void on_renewals(struct timer *timer)
         schedule_renewals(q);
 }
 
-void quota_init(struct quota *q, const struct quota_ops *ops, struct loop *loop, int64_t lease_us)
+void quota_init(struct quota *q, const struct quota_ops *ops, struct quota_store *store,
+                struct loop *loop, int64_t lease_us)
 {
-    *q = (struct quota){.ops = ops, .loop = loop, .lease_us = lease_us};
+    *q = (struct quota){.ops = ops, .store = store, .loop = loop, .lease_us = lease_us};
+    q->denied = denied_new(DENIED_ENTRIES);
+    q->amends_known_until_us = INT64_MAX;
+    q->amends_seen = quota_amends(q);
     list_init(&q->live);
     timer_init(&q->renewals, on_renewals);
 }
@@ -104,29 +109,87 @@ static bool is_live(const struct reservation *r)
     return r->state == RESERVATION_HELD || r->state == RESERVATION_COMMITTED;
 }
 
+/* --- what has been refused --- */
+
+unsigned quota_amends(const struct quota *q)
+{
+    return atomic_load_explicit(&q->store->amends, memory_order_acquire);
+}
+
+void quota_store_amended(struct quota_store *store)
+{
+    atomic_fetch_add_explicit(&store->amends, 1, memory_order_acq_rel);
+}
+
+void quota_refused(struct quota *q, const struct reservation *r, int64_t in_hand_images,
+                   unsigned amends)
+{
+    if (q->denied && amends == quota_amends(q))
+        denied_note(q->denied, r, in_hand_images, quota_now_us(q));
+}
+
+bool quota_is_denied(struct quota *q, struct reservation *r)
+{
+    unsigned amends = quota_amends(q);
+
+    if (!q->denied || loop_now_us(q->loop) >= q->amends_known_until_us)
+        return false;
+    if (amends != q->amends_seen)
+        denied_clear(q->denied);
+    q->amends_seen = amends;
+    return denied_find(q->denied, r, quota_now_us(q)) >= 0;
+}
+
+/* What r held may be had again. */
+static void forget_denied(struct quota *q, const struct reservation *r)
+{
+    for (int i = 0; i < r->limits_len && q->denied; i++)
+        denied_forget(q->denied, &r->limits[i].limit.subject);
+}
+
+/* --- the ops --- */
+
 enum status quota_reserve(struct quota *q, struct reservation *r, struct op *op)
 {
     ASSERT(r->state == RESERVATION_NONE);
-    if (r->limits_len == 0 || r->held_units == 0)
+    if (r->limits_len == 0 || r->held_images == 0)
         return ST_OK;
+    if (quota_is_denied(q, r))
+        return ST_LIMIT;
     return q->ops->reserve(q, r, op);
 }
 
-enum status quota_commit(struct quota *q, struct reservation *r, int64_t used_units, struct op *op)
+enum status quota_commit(struct quota *q, struct reservation *r, int64_t used_images, struct op *op)
 {
     if (!is_live(r))
         return ST_OK;
-    if (used_units >= 0)
+    if (used_images >= 0) {
         list_remove(&r->live);
-    return q->ops->commit(q, r, used_units, op);
+        forget_denied(q, r);
+    }
+    return q->ops->commit(q, r, used_images, op);
 }
 
-void quota_settle(struct quota *q, struct reservation *r, int64_t used_units)
+void quota_settle(struct quota *q, struct reservation *r, int64_t used_images)
 {
     if (!is_live(r))
         return;
     list_remove(&r->live);
-    q->ops->settle(q, r, used_units);
+    forget_denied(q, r);
+    q->ops->settle(q, r, used_images);
+}
+
+enum status quota_inspect(struct quota *q, struct reservation *r, struct op *op)
+{
+    ASSERT(r->state == RESERVATION_NONE);
+    return r->limits_len == 0 ? ST_OK : q->ops->inspect(q, r, op);
+}
+
+enum status quota_amend(struct quota *q, struct reservation *r, const struct quota_change *change,
+                        struct op *op)
+{
+    ASSERT(r->state == RESERVATION_NONE && change->kind != CHANGE_NONE);
+    return r->limits_len == 0 ? ST_OK : q->ops->amend(q, r, change, op);
 }
 
 void quota_close(struct quota **q)
@@ -139,5 +202,6 @@ void quota_close(struct quota **q)
     timer_clear(&closing->renewals);
     while (list_pop_front(&closing->live))
         continue;
+    denied_free(&closing->denied);
     closing->ops->close(closing);
 }

@@ -18,36 +18,63 @@
 
 struct quota;
 
+/* What an operator changes about limits (meltctl quota grant, set, reset).
+ *
+ *   GRANT     calendar: extra in the present window, on top of the rule's; may be negative, down to no grant.  ROLLING and
+ *             RATE have no window to keep a grant in: so much of what was used is given back (negative: is used) now
+ *   SET_USED  used is now this
+ *   RESET     nothing used, nothing granted
+ *
+ * An IN_FLIGHT limit is what the holds are, and does not change.  Grants are whole images or credits; a fraction is cut
+ * off.  What is held stays held, and what is given back later stops at zero. */
+enum quota_change_kind { CHANGE_NONE, CHANGE_GRANT, CHANGE_SET_USED, CHANGE_RESET };
+struct quota_change {
+    enum quota_change_kind kind;
+    int64_t units;
+};
+
 struct quota_ops {
     const char *name;
-    /* ST_OK, ST_LIMIT (r->refused_by and used_units are set), ST_UNAVAILABLE (down, or too slow) or ST_PENDING.  r is
-     * HELD if and only if OK.  A cancelled reserve that went through later gives its units back. */
+    /* ST_OK, ST_LIMIT (r->refused_by is set), ST_UNAVAILABLE (down, or too slow) or ST_PENDING.  r is HELD if and only if
+     * OK; its limits are told with OK and LIMIT.  A cancelled reserve that went through later gives its units back. */
     enum status (*reserve)(struct quota *q, struct reservation *r, struct op *op);
-    /* Commit and, where used_units >= 0, settle with it in the same call (the whole answer is at hand).  ST_OK or
+    /* Commit and, where used_images >= 0, settle with it in the same call (the whole answer is at hand).  ST_OK or
      * ST_PENDING; done once it is on its way to the store (or acknowledged, by configuration), or durable on disk for
      * later.  r is COMMITTED or SETTLED from the call on. */
-    enum status (*commit)(struct quota *q, struct reservation *r, int64_t used_units,
+    enum status (*commit)(struct quota *q, struct reservation *r, int64_t used_images,
                           struct op *op);
     /* Never fails for the caller; the store retries.  r is SETTLED from the call on and may be freed at once.  Sent
      * before any byte that the caller writes after this call leaves the program at the end of the turn. */
-    void (*settle)(struct quota *q, struct reservation *r, int64_t used_units);
+    void (*settle)(struct quota *q, struct reservation *r, int64_t used_images);
+    /* Reads how r's limits stand (used, granted, reset), without a hold: ST_OK, ST_UNAVAILABLE or ST_PENDING. */
+    enum status (*inspect)(struct quota *q, struct reservation *r, struct op *op);
+    /* Changes all of r's limits, and tells how they stand then; idempotent by r->id within an hour.  Likewise; after
+     * ST_UNAVAILABLE it may have been done, and may be asked for again with the same id. */
+    enum status (*amend)(struct quota *q, struct reservation *r, const struct quota_change *change,
+                         struct op *op);
     /* Puts off the expiry of a HELD or COMMITTED one to r->expires_us. */
     void (*renew)(struct quota *q, struct reservation *r);
     void (*close)(struct quota *q);
 };
 
+struct denied;
+/* What the workers of one process share; made before them, freed after them. */
+struct quota_store;
+
 struct quota {
     const struct quota_ops *ops;
+    struct quota_store *store;
     struct loop *loop;
     int64_t lease_us;
     struct list live; /* every HELD or COMMITTED reservation of this worker */
     struct timer renewals;
     bool has_clock;          /* the store's clock is known; else the wall clock stands in */
     int64_t clock_offset_us; /* then: store time less loop_now_us() */
-};
 
-/* What the workers of one process share; made before them, freed after them. */
-struct quota_store;
+    struct denied *denied;         /* owned; NULL: no memory, every request asks the store */
+    unsigned amends_seen;          /* of the store's count, when denied was last cleared */
+    int64_t amends_known_until_us; /* loop time: what others amend is known of until then */
+};
 
 /* ST_OK, or ST_UNAVAILABLE / ST_INVALID with the reason in error (a folder that cannot be written, a database made by
  * another version).  A Redis that is down is no error here: it is reported, and tried again. */
@@ -64,13 +91,22 @@ MUST_CHECK enum status quota_open(struct quota_store *store, struct loop *loop,
 /* Store time in microseconds since 1970: what windows are chosen by. */
 int64_t quota_now_us(const struct quota *q);
 
-/* As the ops say.  Without limits, or for no units, nothing is held: ST_OK at once, and r stays NONE.  Commit and settle
- * of one that is not held do nothing. */
+/* As the ops say.  Without limits, or for no images, nothing is held: ST_OK at once, and r stays NONE.  Commit and settle
+ * of one that is not held do nothing.
+ *
+ * An account that is known to be out of quota (quota/denied.h) is refused at once, without asking the store.  Then only
+ * r->limits[r->refused_by] is told; used_units of the others is -1. */
 MUST_CHECK enum status quota_reserve(struct quota *q, struct reservation *r, struct op *op);
+/* Would quota_reserve() refuse r at once?  Then r is told as above. */
+bool quota_is_denied(struct quota *q, struct reservation *r);
 #define QUOTA_SETTLE_LATER INT64_C(-1)
-MUST_CHECK enum status quota_commit(struct quota *q, struct reservation *r, int64_t used_units,
+MUST_CHECK enum status quota_commit(struct quota *q, struct reservation *r, int64_t used_images,
                                     struct op *op);
-void quota_settle(struct quota *q, struct reservation *r, int64_t used_units);
+void quota_settle(struct quota *q, struct reservation *r, int64_t used_images);
+/* r is fresh from reservation_init(), for any number of images, also none; afterwards it is NONE as before. */
+MUST_CHECK enum status quota_inspect(struct quota *q, struct reservation *r, struct op *op);
+MUST_CHECK enum status quota_amend(struct quota *q, struct reservation *r,
+                                   const struct quota_change *change, struct op *op);
 /* Call it when the loop's run is over: it turns the loop itself until all commits and settles are on their way (or on
  * disk), for a few seconds at most.  Ops still pending then are done, not forgotten.  What is still live is left to its
  * lease. */

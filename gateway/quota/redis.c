@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis.c - the quota store on Redis: the ops, and what the workers share.      Runs on: worker; start-up.
- * Each worker has a link and an outbox of its own; they share where Redis is, and how many links are up. */
+ * Each worker has a route and an outbox of its own; they share where Redis is, and how many routes are up. */
 
 #include "quota/redis.h"
 
@@ -9,16 +9,14 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "net/resolve.h"
-#include "quota/row.h"
+
+#define POLL_US INT64_C(1000000)
 
 struct redis_store {
     struct quota_store base;
     struct redis_target target;
-    char *user; /* owned, as the next two; a config generation may end before the store does */
-    char *password;
-    char *outbox_dir;         /* NULL: none */
-    atomic_int links_up;      /* write: workers    read: all */
+    char *outbox_dir;         /* owned; NULL: none */
+    atomic_int routes_up;     /* write: workers    read: all */
     atomic_flag is_warned_of; /* that the outbox cannot be used */
 };
 
@@ -27,130 +25,243 @@ static struct redis_quota *redis_of(struct quota *q)
     return (struct redis_quota *)q;
 }
 
-/* --- the ops --- */
+/* --- questions --- */
 
-static struct hold_handle handle_of(const struct reservation *r)
+/* A question about r, about whose first part nobody need be asked in vain. */
+static enum status ask(struct redis_quota *rq, struct redis_request *request, struct reservation *r,
+                       struct op *op)
 {
-    struct hold_handle handle = {.bucket = r->bucket, .token_len = (uint32_t)r->token_len};
-
-    memcpy(handle.token, r->token, (size_t)r->token_len);
-    return handle;
-}
-
-static enum status reserve(struct quota *q, struct reservation *r, struct op *op)
-{
-    struct redis_quota *rq = redis_of(q);
-    struct redis_request *request;
-
-    if (redis_link_is_refusing(&rq->link))
-        return ST_UNAVAILABLE;
-    request = redis_request_new(rq, REQUEST_RESERVE);
     if (!request)
         return ST_UNAVAILABLE;
-    redis_token_make(r);
-    request->record.handle = handle_of(r);
-    request->r = r;
-    redis_request_wait(request, op);
-    redis_request_launch(request);
-    return ST_PENDING;
-}
-
-/* Changes the state of r, and says it in a request. */
-static struct redis_request *ending(struct quota *q, struct reservation *r, enum outbox_kind kind,
-                                    int64_t used_units)
-{
-    bool was_held = r->state == RESERVATION_HELD;
-    struct redis_request *request = redis_request_new(redis_of(q), REQUEST_END);
-
-    if (kind == OUTBOX_SETTLE)
-        (void)reservation_settle(r, used_units);
-    else if (was_held)
-        reservation_commit(r);
-    if (kind == OUTBOX_COMMIT)
-        r->expires_us = quota_now_us(q) + q->lease_us;
-    if (!request)
-        return NULL;
-    request->record = (struct outbox_record){
-        .handle = handle_of(r),
-        .kind = kind,
-        .expires_us = r->expires_us,
-        .row_expiry_s = redis_row_expiry(r, q->lease_us),
-        .used_grains = grains_of(r->used_units),
-    };
-    request->record.charges_if_gone =
-        was_held && (kind == OUTBOX_COMMIT || request->record.used_grains > 0);
-    return request;
-}
-
-static enum status commit(struct quota *q, struct reservation *r, int64_t used_units, struct op *op)
-{
-    enum outbox_kind kind = used_units >= 0 ? OUTBOX_SETTLE : OUTBOX_COMMIT;
-    struct redis_request *request = ending(q, r, kind, used_units);
-
-    if (!request)
+    redis_request_begin(request, r);
+    if (redis_link_is_refusing(redis_link_for(rq, request->record.handle.bucket))) {
+        free(request);
         return ST_UNAVAILABLE;
-    if (!redis_link_is_up(&redis_of(q)->link)) {
-        redis_request_launch(request);
-        return ST_OK;
     }
     redis_request_wait(request, op);
     redis_request_launch(request);
     return ST_PENDING;
 }
 
-static void settle(struct quota *q, struct reservation *r, int64_t used_units)
+static enum status reserve(struct quota *q, struct reservation *r, struct op *op)
 {
-    struct redis_request *request = ending(q, r, OUTBOX_SETTLE, used_units);
+    struct redis_quota *rq = redis_of(q);
+
+    return ask(rq, redis_request_new(rq, REQUEST_RESERVE), r, op);
+}
+
+static enum status inspect(struct quota *q, struct reservation *r, struct op *op)
+{
+    struct redis_quota *rq = redis_of(q);
+    struct redis_request *request = redis_request_new(rq, REQUEST_ASK);
 
     if (request)
-        redis_request_launch(request);
+        request->task = TASK_INSPECT;
+    return ask(rq, request, r, op);
+}
+
+static enum redis_task task_of(enum quota_change_kind kind)
+{
+    switch (kind) {
+    case CHANGE_GRANT:
+        return TASK_GRANT;
+    case CHANGE_SET_USED:
+        return TASK_SET_USED;
+    case CHANGE_RESET:
+        return TASK_RESET;
+    case CHANGE_NONE:
+        break;
+    }
+    return TASK_INSPECT;
+}
+
+static enum status amend(struct quota *q, struct reservation *r, const struct quota_change *change,
+                         struct op *op)
+{
+    struct redis_quota *rq = redis_of(q);
+    struct redis_request *request = redis_request_new(rq, REQUEST_ASK);
+
+    if (request) {
+        request->task = task_of(change->kind);
+        request->amend_units = change->units;
+        request->record.expires_us = quota_now_us(q) + AMEND_MEMORY_US;
+    }
+    return ask(rq, request, r, op);
+}
+
+/* --- the end of a hold --- */
+
+static struct hold_handle handle_of(const struct reservation *r, int part)
+{
+    const struct reservation_part *p = &r->parts[part];
+    struct hold_handle handle = {.bucket = p->bucket, .token_len = (uint32_t)p->token_len};
+
+    memcpy(handle.token, p->token, (size_t)p->token_len);
+    return handle;
+}
+
+/* Of rows that the reservation charged in calendar windows; no other is made anew. */
+static int64_t row_expiry_s(const struct quota *q, const struct reservation *r, int part)
+{
+    const struct reservation_part *p = &r->parts[part];
+    int64_t end_s = 0;
+
+    for (int i = p->first; i < p->first + p->len; i++)
+        end_s = MAX(end_s, r->limits[i].limit.window.end_s);
+    return redis_row_expiry(end_s, p->bucket, q->lease_us);
+}
+
+/* A request for each part that is held. */
+struct ending {
+    int len;
+    struct redis_request *requests[RESERVATION_PARTS_MAX];
+};
+
+/* Changes the state of r, and says it. */
+static struct ending ending(struct quota *q, struct reservation *r, enum outbox_kind kind,
+                            int64_t used_images)
+{
+    struct ending ending = {.len = 0};
+    bool was_held = r->state == RESERVATION_HELD;
+
+    if (kind == OUTBOX_SETTLE)
+        (void)reservation_settle(r, used_images);
+    else if (was_held)
+        reservation_commit(r);
+    if (kind == OUTBOX_COMMIT)
+        r->expires_us = quota_now_us(q) + q->lease_us;
+    for (int i = 0; i < r->parts_len; i++) {
+        struct redis_request *request =
+            r->parts[i].is_held ? redis_request_new(redis_of(q), REQUEST_END) : NULL;
+
+        if (!request)
+            continue;
+        request->record = (struct outbox_record){
+            .handle = handle_of(r, i),
+            .kind = kind,
+            .expires_us = r->expires_us,
+            .row_expiry_s = row_expiry_s(q, r, i),
+            .used_images = r->used_images,
+            .charges_if_gone = was_held && (kind == OUTBOX_COMMIT || r->used_images > 0),
+        };
+        ending.requests[ending.len++] = request;
+    }
+    return ending;
+}
+
+static bool is_up_for(const struct redis_request *request)
+{
+    return redis_link_is_up(redis_link_for(request->from, request->record.handle.bucket));
+}
+
+/* The op waits for those that can be sent now; what cannot is on disk at once. */
+static enum status commit(struct quota *q, struct reservation *r, int64_t used_images,
+                          struct op *op)
+{
+    enum outbox_kind kind = used_images >= 0 ? OUTBOX_SETTLE : OUTBOX_COMMIT;
+    struct ending end = ending(q, r, kind, used_images);
+    struct redis_request *waits[RESERVATION_PARTS_MAX];
+    int waits_len = 0;
+
+    for (int i = 0; i < end.len; i++)
+        if (is_up_for(end.requests[i]))
+            waits[waits_len++] = end.requests[i];
+    if (waits_len > 0)
+        redis_request_wait(waits[0], op);
+    if (waits_len > 1) {
+        waits[0]->partner = waits[1];
+        waits[1]->partner = waits[0];
+    }
+    for (int i = 0; i < end.len; i++)
+        redis_request_launch(end.requests[i]);
+    if (waits_len > 0)
+        return ST_PENDING;
+    return end.len > 0 ? ST_OK : ST_UNAVAILABLE;
+}
+
+static void settle(struct quota *q, struct reservation *r, int64_t used_images)
+{
+    struct ending end = ending(q, r, OUTBOX_SETTLE, used_images);
+
+    for (int i = 0; i < end.len; i++)
+        redis_request_launch(end.requests[i]);
 }
 
 static void renew(struct quota *q, struct reservation *r)
 {
-    struct redis_request *request = redis_request_new(redis_of(q), REQUEST_RENEW);
+    for (int i = 0; i < r->parts_len; i++) {
+        struct redis_request *request =
+            r->parts[i].is_held ? redis_request_new(redis_of(q), REQUEST_RENEW) : NULL;
 
-    if (!request)
-        return;
-    request->record.handle = handle_of(r);
-    request->record.expires_us = r->expires_us;
-    request->is_committed = r->state == RESERVATION_COMMITTED;
-    redis_request_launch(request);
+        if (!request)
+            continue;
+        request->record.handle = handle_of(r, i);
+        request->record.expires_us = r->expires_us;
+        request->is_committed = r->state == RESERVATION_COMMITTED;
+        redis_request_launch(request);
+    }
 }
 
-/* --- the link --- */
+/* --- what others amend --- */
 
-static void count_link(struct redis_quota *rq, bool is_up)
+static void poll_amends(struct redis_quota *rq)
 {
+    struct redis_request *request = rq->is_polling ? NULL : redis_request_new(rq, REQUEST_POLL);
+
+    if (request) {
+        rq->is_polling = true;
+        redis_request_launch(request);
+    }
+    timer_set(rq->base.loop, &rq->poll, loop_now_us(rq->base.loop) + POLL_US);
+}
+
+static void on_poll(struct timer *timer)
+{
+    poll_amends(container_of(timer, struct redis_quota, poll));
+}
+
+/* --- the route --- */
+
+static struct redis_quota *quota_of(struct redis_route *route)
+{
+    return container_of(route, struct redis_quota, route);
+}
+
+static void count_route(struct redis_quota *rq)
+{
+    bool is_up = !rq->is_closing && redis_route_is_up(&rq->route);
+
     if (rq->is_counted == is_up)
         return;
     rq->is_counted = is_up;
-    atomic_fetch_add_explicit(&rq->store->links_up, is_up ? 1 : -1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&rq->store->routes_up, is_up ? 1 : -1, memory_order_relaxed);
 }
 
-static void on_synced(struct redis_link *link)
+static void on_synced(struct redis_route *route, int64_t clock_offset_us)
 {
-    struct redis_quota *rq = container_of(link, struct redis_quota, link);
+    struct redis_quota *rq = quota_of(route);
 
     rq->base.has_clock = true;
-    rq->base.clock_offset_us = link->clock_offset_us;
+    rq->base.clock_offset_us = clock_offset_us;
 }
 
-static void on_up(struct redis_link *link)
+static void on_up(struct redis_route *route)
 {
-    struct redis_quota *rq = container_of(link, struct redis_quota, link);
-
-    count_link(rq, true);
-    redis_requests_send(rq);
-    quota_renew_all(&rq->base);
+    count_route(quota_of(route));
+    quota_renew_all(&quota_of(route)->base);
 }
 
-static void on_lost(struct redis_link *link)
+static void on_ready(struct redis_route *route)
 {
-    struct redis_quota *rq = container_of(link, struct redis_quota, link);
+    count_route(quota_of(route));
+    redis_requests_send(quota_of(route));
+    poll_amends(quota_of(route));
+}
 
-    count_link(rq, false);
-    redis_requests_lost(rq);
+static void on_lost(struct redis_route *route)
+{
+    count_route(quota_of(route));
+    redis_requests_lost(quota_of(route));
 }
 
 /* --- a worker's door --- */
@@ -163,8 +274,9 @@ static void close_quota(struct quota *q)
     while (redis_requests_are_due(rq) && loop_now_us(q->loop) < until_us)
         loop_run_once(q->loop, 10);
     rq->is_closing = true;
-    redis_link_close(&rq->link);
-    on_lost(&rq->link);
+    timer_clear(&rq->poll);
+    redis_route_close(&rq->route);
+    on_lost(&rq->route);
     redis_requests_free(rq);
     outbox_close(&rq->outbox);
     free(rq);
@@ -175,6 +287,8 @@ static const struct quota_ops quota_ops = {
     .reserve = reserve,
     .commit = commit,
     .settle = settle,
+    .inspect = inspect,
+    .amend = amend,
     .renew = renew,
     .close = close_quota,
 };
@@ -208,17 +322,22 @@ static enum status open_quota(struct quota_store *base, struct loop *loop,
 
     if (!rq)
         return ST_NOMEM;
-    quota_init(&rq->base, &quota_ops, loop, config->lease_ms * 1000);
+    quota_init(&rq->base, &quota_ops, base, loop, config->lease_ms * 1000);
+    rq->base.amends_known_until_us = 0;
+    rq->amends = -1;
+    timer_init(&rq->poll, on_poll);
     rq->store = (struct redis_store *)base;
-    rq->waits_for_reply = config->commit == COMMIT_ACKNOWLEDGED;
+    rq->waits_for_reply =
+        config->commit == COMMIT_ACKNOWLEDGED || rq->store->target.wait_replicas > 0;
     rq->complained_us = INT64_MIN / 2;
     list_init(&rq->ops);
     list_init(&rq->unsent);
-    rq->link.synced = on_synced;
-    rq->link.up = on_up;
-    rq->link.lost = on_lost;
+    rq->route.synced = on_synced;
+    rq->route.up = on_up;
+    rq->route.ready = on_ready;
+    rq->route.lost = on_lost;
 
-    enum status st = redis_link_open(&rq->link, loop, &rq->store->target);
+    enum status st = redis_route_open(&rq->route, loop, &rq->store->target);
 
     if (st) {
         free(rq);
@@ -235,15 +354,14 @@ static bool is_up(const struct quota_store *base)
 {
     const struct redis_store *store = (const struct redis_store *)base;
 
-    return atomic_load_explicit(&store->links_up, memory_order_relaxed) > 0;
+    return atomic_load_explicit(&store->routes_up, memory_order_relaxed) > 0;
 }
 
 static void close_store(struct quota_store *base)
 {
     struct redis_store *store = (struct redis_store *)base;
 
-    free(store->user);
-    free(store->password);
+    redis_target_fini(&store->target);
     free(store->outbox_dir);
     free(store);
 }
@@ -255,59 +373,28 @@ static const struct quota_store_ops store_ops = {
     .close = close_store,
 };
 
-static enum status find_redis(const struct store_url *url, struct text_out *error,
-                              struct address *out)
-{
-    char buf[512];
-    struct text_out text;
-    enum status st;
-
-    text_out_init(&text, buf, sizeof(buf));
-    if (url->path)
-        text_out_printf(&text, "unix:%s", url->path);
-    else
-        text_out_printf(&text, strchr(url->host, ':') ? "[%s]:%d" : "%s:%d", url->host, url->port);
-    st = text.is_full ? ST_INVALID : resolve_host_port(text_out_text(&text), out);
-    if (st == ST_INVALID)
-        text_out_printf(error, "%s is no address", buf);
-    else if (st)
-        text_out_printf(error, "the name in %s is not known", buf);
-    return st;
-}
-
-/* NULL for NULL, and where there is no memory. */
-static char *copy(const char *t)
-{
-    return t ? strdup(t) : NULL;
-}
-
 enum status redis_store_open(const struct config *config, char error[CONFIG_ERROR_MAX],
                              struct quota_store **out)
 {
     struct redis_store *store = calloc(1, sizeof(*store));
-    const struct store_url *url = &config->store;
     struct text_out text;
-    enum status st;
 
     text_out_init(&text, error, CONFIG_ERROR_MAX);
     text_out_add(&text, TEXT("quota_store: "));
     if (!store)
         return ST_NOMEM;
     store->base.ops = &store_ops;
-    atomic_init(&store->links_up, 0);
+    atomic_init(&store->base.amends, 0);
+    atomic_init(&store->routes_up, 0);
     atomic_flag_clear(&store->is_warned_of);
-    st = find_redis(url, &text, &store->target.address);
+
+    enum status st = redis_target_init(&store->target, config, &text);
+
     if (st) {
         free(store);
         return st;
     }
-    store->user = copy(url->user);
-    store->password = copy(url->password);
-    store->outbox_dir = copy(config->outbox_dir);
-    store->target.user = store->user;
-    store->target.password = store->password;
-    store->target.db = url->db;
-    store->target.timeout_us = config->quota_timeout_ms * 1000;
+    store->outbox_dir = config->outbox_dir ? strdup(config->outbox_dir) : NULL;
     *out = &store->base;
     return ST_OK;
 }

@@ -3,76 +3,121 @@
  * Commit, renewal and a settle of all that was held are plain commands: a tenth of a script's cost. */
 
 #include "quota/redis.h"
-#include "quota/row.h"
 
-#define REAP_EVERY   16
-#define RESERVE_ARGS 5 /* before those of each limit */
+#define REAP_EVERY 16
+/* In a bucket like all other keys, so that a Cluster has a place for it. */
+#define AMENDS_KEY "mg:{0}:amends"
 
 static void begin_script(struct redis_link *link, enum redis_script script,
-                         const struct hold_handle *handle, int args)
+                         const struct hold_handle *handle, const struct redis_key *rows,
+                         int rows_len, int args)
 {
     struct redis_key ledger = redis_ledger_key(handle);
-    int windows = redis_token_windows(handle);
 
-    redis_link_begin(link, 3 + 1 + windows + args);
+    redis_link_begin(link, 3 + 1 + rows_len + 1 + args);
     redis_link_arg(link, TEXT("EVALSHA"));
     redis_link_arg(link, (struct text){link->digests.hex[script], SHA1_HEX_LEN});
-    redis_link_arg_int(link, 1 + windows);
+    redis_link_arg_int(link, 1 + rows_len);
     redis_link_arg(link, redis_key_text(&ledger));
-    for (int i = 0; i < windows; i++) {
-        struct redis_key row = redis_row_key(handle, i);
-
-        redis_link_arg(link, redis_key_text(&row));
-    }
+    for (int i = 0; i < rows_len; i++)
+        redis_link_arg(link, redis_key_text(&rows[i]));
     redis_link_arg(link, redis_token_text(handle));
 }
 
-static void write_reserve(struct redis_request *request)
+static void write_limits(struct redis_request *request, struct redis_link *link)
 {
-    struct redis_quota *rq = request->from;
-    struct redis_link *link = &rq->link;
-    const struct reservation *r = request->r;
-    struct outbox_record *record = &request->record;
-    int64_t now_us = quota_now_us(&rq->base);
-    bool is_reaping = ++rq->reserves % REAP_EVERY == 0;
+    const struct redis_quota *rq = request->from;
+    const struct hold_handle *handle = &request->record.handle;
+    const struct redis_question question = {
+        .r = request->r,
+        .part = request->part,
+        .bucket = handle->bucket,
+        .asked_us = request->asked_us,
+        .lease_us = rq->base.lease_us,
+        .task = request->task,
+        .amend_units = request->amend_units,
+    };
+    struct redis_plan plan;
 
-    if (record->expires_us == 0) /* a lease counts from the first time that it is asked for */
-        record->expires_us = now_us + rq->base.lease_us;
-    begin_script(link, SCRIPT_RESERVE, &record->handle, RESERVE_ARGS + 2 * r->limits_len);
-    redis_link_arg_int(link, redis_score(record->expires_us, false));
-    redis_link_arg_int(link, redis_token_grains(&record->handle));
-    redis_link_arg_int(link, redis_horizon(now_us));
-    redis_link_arg_int(link, is_reaping);
-    for (int i = 0; i < r->limits_len; i++) {
-        redis_link_arg_int(link, grains_of(r->limits[i].limit.units));
-        redis_link_arg_int(link, redis_row_expiry(r, rq->base.lease_us));
+    redis_plan_make(&question, &plan);
+    begin_script(link, request->task < TASK_INSPECT ? SCRIPT_LIMITS : SCRIPT_AMEND, handle,
+                 plan.rows, plan.rows_len, 5);
+    redis_link_arg_int(link, redis_score(request->record.expires_us, request->task >= TASK_GRANT));
+    redis_link_arg_int(link, 0);
+    redis_link_arg_int(link, redis_horizon(quota_now_us(&rq->base)));
+    redis_link_arg_int(link, request->task);
+    redis_link_arg(link, (struct text){(const char *)plan.bytes, (size_t)plan.len});
+}
+
+static void write_rows(struct redis_request *request, struct redis_link *link)
+{
+    const struct redis_quota *rq = request->from;
+    const struct reservation *r = request->r;
+    const struct reservation_part *part = &r->parts[request->part];
+    const struct hold_handle *handle = &request->record.handle;
+    struct redis_key rows[LIMITS_MAX];
+
+    for (int i = 0; i < part->len; i++) {
+        const struct limit *limit = &r->limits[part->first + i].limit;
+
+        rows[i] =
+            redis_row_key(handle->bucket, redis_row_letter(&limit->rule), limit->window.ordinal);
+    }
+    begin_script(link, SCRIPT_ROWS, handle, rows, part->len, 4 + 2 * part->len);
+    redis_link_arg_int(link, redis_score(request->record.expires_us, false));
+    redis_link_arg_int(link, r->held_images);
+    redis_link_arg_int(link, redis_horizon(quota_now_us(&rq->base)));
+    redis_link_arg_int(link, request->task == TASK_REAP_AND_RESERVE);
+    for (int i = 0; i < part->len; i++) {
+        const struct limit *limit = &r->limits[part->first + i].limit;
+
+        redis_link_arg_int(link, limit_allowed(limit));
+        redis_link_arg_int(
+            link, redis_row_expiry(limit->window.end_s, handle->bucket, rq->base.lease_us));
     }
 }
 
-static void write_score(struct redis_request *request, bool is_committed)
+static void write_reserve(struct redis_request *request, struct redis_link *link)
 {
-    struct redis_link *link = &request->from->link;
+    struct redis_quota *rq = request->from;
+
+    request->task = ++rq->reserves % REAP_EVERY == 0 ? TASK_REAP_AND_RESERVE : TASK_RESERVE;
+    if (request->record.expires_us == 0) /* a lease counts from the first time it is asked for */
+        request->record.expires_us = quota_now_us(&rq->base) + rq->base.lease_us;
+    if (redis_part_is_rows(request->r, request->part))
+        write_rows(request, link);
+    else
+        write_limits(request, link);
+}
+
+/* Never back: a renewal from an old connection may arrive after the commit, which has the higher score. */
+static void write_score(struct redis_request *request, struct redis_link *link, bool is_committed)
+{
     struct redis_key ledger = redis_ledger_key(&request->record.handle);
 
-    redis_link_begin(link, 6);
+    redis_link_begin(link, 7);
     redis_link_arg(link, TEXT("ZADD"));
     redis_link_arg(link, redis_key_text(&ledger));
     redis_link_arg(link, TEXT("XX"));
+    redis_link_arg(link, TEXT("GT"));
     redis_link_arg(link, TEXT("CH"));
     redis_link_arg_int(link, redis_score(request->record.expires_us, is_committed));
     redis_link_arg(link, redis_token_text(&request->record.handle));
 }
 
-static void write_settle(struct redis_request *request)
+static void write_settle(struct redis_request *request, struct redis_link *link)
 {
-    struct redis_link *link = &request->from->link;
     const struct hold_handle *handle = &request->record.handle;
-    int64_t left = redis_token_grains(handle) - request->record.used_grains;
+    int64_t left = redis_token_images(handle) - request->record.used_images;
     struct redis_key ledger = redis_ledger_key(handle);
 
     if (left > 0) {
-        begin_script(link, SCRIPT_SETTLE, handle, 2);
+        struct redis_key rows[TOKEN_ROWS_MAX];
+        int len = redis_token_rows(handle, rows);
+
+        begin_script(link, SCRIPT_SETTLE, handle, rows, len, 2);
         redis_link_arg_int(link, left);
+        redis_link_arg_int(link, quota_now_us(&request->from->base));
         return;
     }
     redis_link_begin(link, 3);
@@ -81,28 +126,60 @@ static void write_settle(struct redis_request *request)
     redis_link_arg(link, redis_token_text(handle));
 }
 
-static void write_revive(struct redis_request *request)
+static void write_revive(struct redis_request *request, struct redis_link *link)
 {
     struct redis_quota *rq = request->from;
     const struct outbox_record *record = &request->record;
-    int64_t expires_us = MAX(record->expires_us, quota_now_us(&rq->base) + rq->base.lease_us);
+    int64_t now_us = quota_now_us(&rq->base);
+    int64_t expires_us = MAX(record->expires_us, now_us + rq->base.lease_us);
+    struct redis_key rows[TOKEN_ROWS_MAX];
+    int len = redis_token_rows(&record->handle, rows);
 
-    begin_script(&rq->link, SCRIPT_REVIVE, &record->handle, 4);
-    redis_link_arg_int(&rq->link, redis_score(expires_us, true));
-    redis_link_arg_int(&rq->link, redis_token_grains(&record->handle));
-    redis_link_arg_int(&rq->link, record->row_expiry_s);
+    begin_script(link, SCRIPT_REVIVE, &record->handle, rows, len, 3);
+    redis_link_arg_int(link, redis_score(expires_us, true));
+    redis_link_arg_int(link, now_us);
+    redis_link_arg_int(link, record->row_expiry_s);
 }
 
-void redis_request_write(struct redis_request *request)
+static void write_end(struct redis_request *request, struct redis_link *link)
 {
-    if (request->kind == REQUEST_RESERVE)
-        write_reserve(request);
-    else if (request->kind == REQUEST_RENEW)
-        write_score(request, request->is_committed);
-    else if (request->is_reviving)
-        write_revive(request);
+    if (request->is_reviving)
+        write_revive(request, link);
     else if (request->record.kind == OUTBOX_COMMIT)
-        write_score(request, true);
+        write_score(request, link, true);
     else
-        write_settle(request);
+        write_settle(request, link);
+}
+
+static void write_amends(struct redis_link *link, struct text command)
+{
+    redis_link_begin(link, 2);
+    redis_link_arg(link, command);
+    redis_link_arg(link, TEXT(AMENDS_KEY));
+}
+
+void redis_request_write(struct redis_request *request, struct redis_link *link)
+{
+    switch (request->kind) {
+    case REQUEST_RESERVE:
+        write_reserve(request, link);
+        return;
+    case REQUEST_ASK:
+        if (request->is_announcing)
+            write_amends(link, TEXT("INCR"));
+        else
+            write_limits(request, link);
+        return;
+    case REQUEST_RENEW:
+        write_score(request, link, request->is_committed);
+        return;
+    case REQUEST_END:
+        write_end(request, link);
+        return;
+    case REQUEST_POLL:
+        write_amends(link, TEXT("GET"));
+        return;
+    case REQUEST_NONE:
+        ASSERT(false);
+    }
 }

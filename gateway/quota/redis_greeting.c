@@ -74,17 +74,80 @@ static void on_greeted(struct redis_call *call, const redisReply *reply)
         redis_link_give_up(call->of, reply->str);
 }
 
-/* Without "noeviction", Redis may drop counts when its memory is full.  Not every Redis lets one ask. */
-static void on_policy(struct redis_call *call, const redisReply *reply)
+/* Sentinels often know no password, though their master has one. */
+static void on_answered(struct redis_call *call, const redisReply *reply)
 {
     UNUSED(call);
-    if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-        !reply->element[1]->str)
+    UNUSED(reply);
+}
+
+/* In a Cluster, a replica names its master, and who has not the slot names who has: both answer, and take what is theirs. */
+static bool is_redirection(const struct redis_link *link, const redisReply *reply)
+{
+    static const char *const words[] = {"MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN "};
+
+    if (link->target->topology != TOPOLOGY_CLUSTER || reply->type != REDIS_REPLY_ERROR)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strncmp(reply->str, words[i], strlen(words[i])) == 0)
+            return true;
+    return false;
+}
+
+/* The last but one: TIME is asked alone, so that its way there and back is short, and half of it a good guess. */
+static void on_probed(struct redis_call *call, const redisReply *reply)
+{
+    if (!reply)
         return;
-    if (strcmp(reply->element[1]->str, "noeviction") != 0)
-        log_event(LOG_WARN, "quota_eviction",
-                  "store=redis maxmemory_policy=%s expected=noeviction: counts may be lost",
-                  reply->element[1]->str);
+    if (reply->type == REDIS_REPLY_ERROR && !is_redirection(call->of, reply))
+        redis_link_give_up(call->of, reply->str);
+    else
+        call_time(call->of);
+}
+
+/* What a sentinel calls the master may be so no more, or not yet. */
+static void on_role(struct redis_call *call, const redisReply *reply)
+{
+    bool is_known = reply && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
+                    reply->element[0]->type == REDIS_REPLY_STRING;
+
+    if (is_known && strcmp(reply->element[0]->str, "master") != 0)
+        redis_link_give_up(call->of, "it is no master");
+}
+
+/* The value of a line "name:value" of INFO. */
+static struct text info_line(const redisReply *reply, struct text name)
+{
+    struct text rest = {reply->str, reply->len};
+    struct text line;
+
+    while (text_next(&rest, '\n', &line)) {
+        if (!text_starts_with(line, name))
+            continue;
+        line.ptr += name.len;
+        line.len -= name.len;
+        if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+            line.len--;
+        return line;
+    }
+    return TEXT_NONE;
+}
+
+/* Without "noeviction", Redis may drop counts when its memory is full.  Not every Redis lets one ask. */
+static void on_memory(struct redis_call *call, const redisReply *reply)
+{
+    struct redis_link *link = call->of;
+
+    if (!reply || reply->type != REDIS_REPLY_STRING || link->is_policy_said)
+        return;
+    struct text policy = info_line(reply, TEXT("maxmemory_policy:"));
+
+    if (policy.len == 0 || text_equal(policy, TEXT("noeviction")))
+        return;
+    link->is_policy_said = true;
+    log_event(LOG_WARN, "quota_eviction",
+              "store=redis node=%s maxmemory_policy=%.*s expected=noeviction: counts may be lost",
+              link->place.at, TEXT_ARG(policy));
 }
 
 static void greet(struct redis_link *link, const struct text *args, int len,
@@ -107,11 +170,13 @@ static void greet(struct redis_link *link, const struct text *args, int len,
 static void greet_auth(struct redis_link *link)
 {
     const struct redis_target *target = link->target;
+    void (*done)(struct redis_call * call, const redisReply *reply) =
+        target->is_sentinel ? on_answered : on_greeted;
 
     if (target->password && target->user)
-        GREET(link, on_greeted, TEXT("AUTH"), text_of(target->user), text_of(target->password));
+        GREET(link, done, TEXT("AUTH"), text_of(target->user), text_of(target->password));
     else if (target->password)
-        GREET(link, on_greeted, TEXT("AUTH"), text_of(target->password));
+        GREET(link, done, TEXT("AUTH"), text_of(target->password));
 }
 
 static void greet_db(struct redis_link *link)
@@ -126,18 +191,47 @@ static void greet_db(struct redis_link *link)
     GREET(link, on_greeted, TEXT("SELECT"), text_out_text(&db));
 }
 
+/* A replica, a full memory and a failing disk show here, and not first to a client. */
+static void greet_write(struct redis_link *link)
+{
+    char buf[32];
+    struct text_out key;
+
+    text_out_init(&key, buf, sizeof(buf));
+    if (link->probe_bucket >= 0)
+        text_out_printf(&key, "mg:{%d}:up", link->probe_bucket);
+    else
+        text_out_add(&key, TEXT("mg:up"));
+    GREET(link, on_probed, TEXT("SET"), text_out_text(&key), TEXT("1"), TEXT("EX"), TEXT("60"));
+}
+
+static void on_pong(struct redis_call *call, const redisReply *reply)
+{
+    if (!reply)
+        return;
+    if (reply->type == REDIS_REPLY_ERROR)
+        redis_link_give_up(call->of, reply->str);
+    else
+        redis_link_greeted(call->of);
+}
+
 void redis_greeting_send(struct redis_link *link)
 {
     link->greetings_len = 0;
     greet_auth(link);
+    if (link->target->is_sentinel) {
+        GREET(link, on_pong, TEXT("PING"));
+        return;
+    }
     greet_db(link);
     for (int i = 0; i < SCRIPTS; i++)
         GREET(link, on_greeted, TEXT("SCRIPT"), TEXT("LOAD"),
               text_of(redis_script_source((enum redis_script)i)));
-    GREET(link, on_policy, TEXT("CONFIG"), TEXT("GET"), TEXT("maxmemory-policy"));
-    /* A replica, a full memory and a failing disk show here, and not first to a client. */
-    GREET(link, on_greeted, TEXT("SET"), TEXT("mg:up"), TEXT("1"), TEXT("EX"), TEXT("60"));
-    call_time(link);
+    if (!link->is_policy_said)
+        GREET(link, on_memory, TEXT("INFO"), TEXT("memory"));
+    if (link->target->topology == TOPOLOGY_SENTINEL)
+        GREET(link, on_role, TEXT("ROLE"));
+    greet_write(link);
 }
 
 void redis_link_load_scripts(struct redis_link *link)

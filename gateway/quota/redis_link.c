@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_link.c - see redis_link.h.      Runs on: worker.
  * The calls list and the connection share one fate: break_link() answers every call with NULL, in order, and only then
- * tells the owner.  Nothing is written inside a caller's call, so nothing can break there. */
+ * tells the owner. */
 
 #include "quota/redis_link.h"
 
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "net/resolve.h"
 
 #define READ_BYTES     16384
 #define BACKOFF_MIN_US INT64_C(50000)
@@ -21,7 +22,7 @@ static bool is_talking(const struct redis_link *link)
 
 bool redis_link_is_up(const struct redis_link *link)
 {
-    return link->state == LINK_UP;
+    return link->state == LINK_UP && !redis_link_is_refusing(link);
 }
 
 bool redis_link_is_refusing(const struct redis_link *link)
@@ -31,92 +32,14 @@ bool redis_link_is_refusing(const struct redis_link *link)
 
 bool redis_error_is_down(const char *error)
 {
-    static const char *const words[] = {"OOM ",    "MISCONF ",    "READONLY ",    "LOADING ",
-                                        "BUSY ",   "NOAUTH ",     "CLUSTERDOWN ", "TRYAGAIN ",
-                                        "NOPERM ", "MASTERDOWN ", "NOREPLICAS "};
+    static const char *const words[] = {"OOM ",        "MISCONF ",   "READONLY ",  "LOADING ",
+                                        "BUSY ",       "NOAUTH ",    "WRONGPASS ", "NOPERM ",
+                                        "MASTERDOWN ", "NOREPLICAS "};
 
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (strncmp(error, words[i], strlen(words[i])) == 0)
             return true;
     return false;
-}
-
-/* --- commands out --- */
-
-static bool make_room(struct redis_link *link, size_t len)
-{
-    if (link->out_from == link->out_len)
-        link->out_from = link->out_len = 0;
-    if (link->out_size - link->out_len >= len)
-        return true;
-
-    size_t size = MAX(link->out_size * 2, link->out_len + len + 4096);
-    char *out = realloc(link->out, size);
-
-    if (!out) {
-        link->is_out_of_memory = true;
-        return false;
-    }
-    link->out = out;
-    link->out_size = size;
-    return true;
-}
-
-static void add(struct redis_link *link, const char *bytes, size_t len)
-{
-    if (!make_room(link, len))
-        return;
-    memcpy(link->out + link->out_len, bytes, len);
-    link->out_len += len;
-}
-
-/* "*3\r\n", "$11\r\n" */
-static void add_count(struct redis_link *link, char kind, size_t count)
-{
-    char buf[32];
-    struct text_out text;
-
-    text_out_init(&text, buf, sizeof(buf));
-    text_out_char(&text, kind);
-    text_out_int(&text, (int64_t)count);
-    text_out_add(&text, TEXT("\r\n"));
-    add(link, buf, text.len);
-}
-
-void redis_link_begin(struct redis_link *link, int args)
-{
-    ASSERT(is_talking(link));
-    add_count(link, '*', (size_t)args);
-}
-
-void redis_link_arg(struct redis_link *link, struct text arg)
-{
-    add_count(link, '$', arg.len);
-    add(link, arg.ptr, arg.len);
-    add(link, "\r\n", 2);
-}
-
-void redis_link_arg_int(struct redis_link *link, int64_t arg)
-{
-    char buf[24];
-    struct text_out text;
-
-    text_out_init(&text, buf, sizeof(buf));
-    text_out_int(&text, arg);
-    redis_link_arg(link, text_out_text(&text));
-}
-
-void redis_link_end(struct redis_link *link, struct redis_call *call)
-{
-    call->of = link;
-    call->queued_us = loop_now_us(link->loop);
-    call->end = link->written_bytes + (link->out_len - link->out_from);
-    if (list_is_empty(&link->calls) && link->state == LINK_UP)
-        timer_set(link->loop, &link->deadline, call->queued_us + link->target->timeout_us);
-    list_push_back(&link->calls, &call->link);
-    if (link->to_write == &link->calls)
-        link->to_write = &call->link;
-    loop_at_turn_end(link->loop, &link->flush);
 }
 
 /* --- the end of a connection --- */
@@ -128,8 +51,10 @@ static void answer_lost(struct redis_link *link)
          node = list_pop_front(&link->calls)) {
         struct redis_call *call = container_of(node, struct redis_call, link);
 
+        call->replies_left = 0;
         call->done(call, NULL);
     }
+    redis_wait_lost(link);
 }
 
 static void drop_connection(struct redis_link *link)
@@ -147,6 +72,15 @@ static void drop_connection(struct redis_link *link)
     link->state = LINK_WAITING;
 }
 
+static void say_down(struct redis_link *link, const char *why)
+{
+    if (!link->is_down_said)
+        log_event(LOG_ERROR, "quota_store_down", "store=redis %s=%s why=\"%s\"",
+                  link->target->is_sentinel ? "sentinel" : "node",
+                  redis_place_is_known(&link->place) ? link->place.at : "unknown", why);
+    link->is_down_said = true;
+}
+
 /* Decides when the next attempt is made. */
 static void judge(struct redis_link *link, const char *why, int open_after)
 {
@@ -157,16 +91,21 @@ static void judge(struct redis_link *link, const char *why, int open_after)
         timer_set(link->loop, &link->deadline, now_us);
         return;
     }
-    if (!link->is_down_said)
-        log_event(LOG_ERROR, "quota_store_down", "store=redis why=\"%s\"", why);
-    link->is_down_said = true;
+    say_down(link, why);
     link->backoff_us = MIN(link->backoff_us * 2, BACKOFF_MAX_US);
     timer_set(link->loop, &link->deadline, link->breaker.retry_at_us);
+}
+
+static void be_patient(struct redis_link *link)
+{
+    if (!timer_is_set(&link->patience) && !redis_link_is_refusing(link))
+        timer_set(link->loop, &link->patience, loop_now_us(link->loop) + link->target->timeout_us);
 }
 
 static void break_link(struct redis_link *link, const char *why, int open_after)
 {
     drop_connection(link);
+    be_patient(link);
     judge(link, why, open_after);
     answer_lost(link);
     link->lost(link);
@@ -192,10 +131,16 @@ static void tell_written(struct redis_link *link)
     }
 }
 
+static const char *why_lost(const struct redis_link *link)
+{
+    return link->stream.why ? link->stream.why : "the connection was lost";
+}
+
 static void flush(struct redis_link *link)
 {
     enum status st = ST_OK;
 
+    redis_wait_send(link);
     if (link->is_out_of_memory) {
         break_link(link, "no memory", 1);
         return;
@@ -211,7 +156,7 @@ static void flush(struct redis_link *link)
         }
     }
     if (st && st != ST_PENDING) {
-        break_link(link, "the connection was lost", 2);
+        break_link(link, why_lost(link), 2);
         return;
     }
     stream_want(&link->stream, st ? STREAM_READ | STREAM_WRITE : STREAM_READ);
@@ -223,6 +168,24 @@ static void on_flush(struct turn_hook *hook)
     flush(container_of(hook, struct redis_link, flush));
 }
 
+static void say_up(struct redis_link *link)
+{
+    link->backoff_us = BACKOFF_MIN_US;
+    breaker_succeeded(&link->breaker);
+    if (link->is_down_said)
+        log_event(LOG_NOTE, "quota_store_up", "store=redis %s=%s",
+                  link->target->is_sentinel ? "sentinel" : "node", link->place.at);
+    link->is_down_said = false;
+    link->up(link);
+}
+
+/* It answers again. */
+static void recover(struct redis_link *link)
+{
+    if (link->state == LINK_UP && redis_link_is_refusing(link))
+        say_up(link);
+}
+
 static void on_reply(struct redis_link *link, const redisReply *reply)
 {
     struct redis_call *call = container_of(link->calls.next, struct redis_call, link);
@@ -231,9 +194,17 @@ static void on_reply(struct redis_link *link, const redisReply *reply)
         break_link(link, "a reply to nothing", 1);
         return;
     }
+    if (call->replies_left > 0) {
+        call->replies_left--;
+        return;
+    }
     list_remove(&call->link);
-
+    if (reply->type != REDIS_REPLY_ERROR) {
+        call->redirects = 0;
+        call->refused_us = 0;
+    }
     call->done(call, reply);
+    recover(link);
 }
 
 /* Until the reader has no whole reply left, or the connection is no more the one that it belongs to. */
@@ -266,7 +237,7 @@ static void read_replies(struct redis_link *link)
         if (st == ST_PENDING)
             return;
         if (st || redisReaderFeed(link->reader, buf, len) != REDIS_OK) {
-            break_link(link, st ? "the connection was lost" : "no memory", 2);
+            break_link(link, st ? why_lost(link) : "no memory", 2);
             return;
         }
         take_replies(link);
@@ -288,23 +259,13 @@ static void on_ready(struct stream *stream, unsigned what)
 void redis_link_greeted(struct redis_link *link)
 {
     link->state = LINK_UP;
-    link->backoff_us = BACKOFF_MIN_US;
-    breaker_succeeded(&link->breaker);
     timer_clear(&link->deadline);
-    if (link->is_down_said)
-        log_event(LOG_NOTE, "quota_store_up", "store=redis");
-    link->is_down_said = false;
-    link->up(link);
+    timer_clear(&link->patience);
+    say_up(link);
 }
 
-static void on_connected(struct op *op, enum status st)
+static void begin_greeting(struct redis_link *link)
 {
-    struct redis_link *link = container_of(op, struct redis_link, connected);
-
-    if (st) {
-        break_link(link, status_name(st), 2);
-        return;
-    }
     link->reader = redisReaderCreate();
     if (!link->reader) {
         break_link(link, "no memory", 1);
@@ -316,16 +277,56 @@ static void on_connected(struct op *op, enum status st)
     redis_greeting_send(link);
 }
 
+static void on_connected(struct op *op, enum status st)
+{
+    struct redis_link *link = container_of(op, struct redis_link, connected);
+
+    if (st)
+        break_link(link, link->stream.why ? link->stream.why : status_name(st), 2);
+    else
+        begin_greeting(link);
+}
+
+static enum status connect_stream(struct redis_link *link)
+{
+    struct text host = redis_place_host(&link->place);
+    char name[REDIS_PLACE_MAX];
+    struct text_out out;
+
+    link->connected.done = on_connected;
+    link->stream.why = NULL;
+    if (!link->target->tls)
+        return stream_connect(&link->stream, link->loop, &link->address, &link->connected);
+    text_out_init(&out, name, sizeof(name));
+    text_out_add(&out, host);
+    return tls_connect(&link->stream, link->loop, &link->address, link->target->tls, name,
+                       &link->connected);
+}
+
+static void on_looked_up(struct op *op, enum status st)
+{
+    struct redis_link *link = container_of(op, struct redis_link, connected);
+
+    if (st) {
+        break_link(link, "its name is not known", 2);
+        return;
+    }
+    st = connect_stream(link);
+    if (st != ST_PENDING)
+        on_connected(&link->connected, st);
+}
+
 static void connect_now(struct redis_link *link)
 {
     link->state = LINK_CONNECTING;
-    timer_set(link->loop, &link->deadline, loop_now_us(link->loop) + link->target->timeout_us);
+    link->connected.done = on_looked_up;
+    timer_set(link->loop, &link->deadline, loop_now_us(link->loop) + link->target->connect_us);
 
     enum status st =
-        stream_connect(&link->stream, link->loop, &link->target->address, &link->connected);
+        resolve_start(link->loop, text_of(link->place.at), &link->address, &link->connected);
 
     if (st != ST_PENDING)
-        on_connected(&link->connected, st);
+        on_looked_up(&link->connected, st);
 }
 
 static int64_t due_us(const struct redis_link *link)
@@ -335,7 +336,38 @@ static int64_t due_us(const struct redis_link *link)
 
     const struct redis_call *oldest = container_of(link->calls.next, struct redis_call, link);
 
-    return oldest->queued_us + link->target->timeout_us;
+    /* Once callers are refused, the connection has as long as a new one would take. */
+    return MAX(oldest->queued_us, link->stalled_us) +
+           (redis_link_is_refusing(link) ? link->target->connect_us : link->target->timeout_us);
+}
+
+/* This thread, not Redis, may have been the slow one: what has come meanwhile is read first, and a deadline that was looked
+ * at far too late counts from now. */
+static bool is_overdue(struct redis_link *link)
+{
+    int64_t now_us = loop_now_us(link->loop);
+
+    if (due_us(link) > now_us)
+        return false;
+    read_replies(link);
+    if (link->state != LINK_UP || due_us(link) > now_us)
+        return false;
+    if (now_us - due_us(link) < link->target->timeout_us / 2)
+        return true;
+    link->stalled_us = now_us;
+    return false;
+}
+
+/* No callers any more, whatever the present attempt, or what is on its way, will bring. */
+static void refuse(struct redis_link *link)
+{
+    struct breaker_rule rule = {.open_after = 1, .open_for_us = link->backoff_us};
+
+    if (redis_link_is_refusing(link) ||
+        !breaker_failed(&link->breaker, &rule, loop_now_us(link->loop)))
+        return;
+    say_down(link, "no answer in time");
+    link->lost(link);
 }
 
 static void on_deadline(struct timer *timer)
@@ -344,38 +376,77 @@ static void on_deadline(struct timer *timer)
     int64_t now_us = loop_now_us(link->loop);
 
     if (link->state == LINK_WAITING) {
+        if (!redis_place_is_known(&link->place))
+            return;
         if (breaker_allows(&link->breaker, now_us))
             connect_now(link);
         else
             timer_set(link->loop, timer, link->breaker.retry_at_us);
         return;
     }
-    if (link->state != LINK_UP || due_us(link) <= now_us)
+    bool is_breaking = link->state != LINK_UP;
+
+    if (!is_breaking && is_overdue(link)) {
+        is_breaking = redis_link_is_refusing(link);
+        refuse(link);
+    }
+    if (is_breaking)
         break_link(link, "no answer in time", 1);
-    else if (!list_is_empty(&link->calls))
+    else if (link->state == LINK_UP && !list_is_empty(&link->calls))
         timer_set(link->loop, timer, due_us(link));
 }
 
+static void on_patience(struct timer *timer)
+{
+    refuse(container_of(timer, struct redis_link, patience));
+}
+
 enum status redis_link_open(struct redis_link *link, struct loop *loop,
-                            const struct redis_target *target)
+                            const struct redis_target *target, const struct redis_place *place)
 {
     link->loop = loop;
     link->target = target;
+    link->place = *place;
     link->state = LINK_WAITING;
     link->stream = (struct stream){.ready = on_ready};
-    link->connected.done = on_connected;
     link->backoff_us = BACKOFF_MIN_US;
     list_init(&link->calls);
     link->to_write = &link->calls;
     timer_init(&link->deadline, on_deadline);
+    timer_init(&link->patience, on_patience);
     redis_greeting_init(link);
+    redis_wait_init(link);
     turn_hook_init(&link->flush, on_flush);
 
     enum status st = redis_scripts_digest(&link->digests);
 
-    if (!st)
+    if (!st) {
+        be_patient(link);
         timer_set(loop, &link->deadline, loop_now_us(loop));
+    }
     return st;
+}
+
+void redis_link_aim(struct redis_link *link, const struct redis_place *place)
+{
+    link->place = *place;
+}
+
+void redis_link_move(struct redis_link *link, const struct redis_place *place)
+{
+    if (redis_place_is_same(&link->place, place))
+        return;
+    link->place = *place;
+    if (link->state != LINK_WAITING) {
+        drop_connection(link);
+        be_patient(link);
+        answer_lost(link);
+        link->lost(link);
+    }
+    if (link->state != LINK_WAITING) /* lost() has closed it */
+        return;
+    link->breaker.retry_at_us = loop_now_us(link->loop);
+    timer_set(link->loop, &link->deadline, loop_now_us(link->loop));
 }
 
 void redis_link_close(struct redis_link *link)
@@ -383,6 +454,7 @@ void redis_link_close(struct redis_link *link)
     if (link->state == LINK_CLOSED)
         return;
     drop_connection(link);
+    timer_clear(&link->patience);
     link->state = LINK_CLOSED;
     answer_lost(link);
     free(link->out);

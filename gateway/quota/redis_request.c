@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_request.c - a request's way to Redis and back, also over links that break.      Runs on: worker.
  * Commits and settles are never given up: lost with the link, they go to disk and are sent again, in order, before
- * anything else.  So is a reserve, as long as somebody waits for it: its token makes it one hold.  One that was given up
- * is settled with nothing used, should it have gone through. */
+ * anything else.  So is a question, as long as somebody waits for it: its token makes it one hold, or one amend.  A
+ * reserve that was given up is settled with nothing used, should it have gone through. */
 
 #include "quota/redis.h"
 
@@ -10,11 +10,11 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "quota/row.h"
 
 #define ROUNDS_MAX  256
 #define COMPLAIN_US INT64_C(1000000)
-#define ASK_AGAIN   (-3)
+/* What others amend is known of for so long after it was asked. */
+#define TRUST_US INT64_C(2000000)
 
 static void on_done(struct redis_call *call, const redisReply *reply);
 
@@ -35,6 +35,11 @@ struct redis_request *redis_request_new(struct redis_quota *rq, enum redis_reque
     return request;
 }
 
+static bool is_question(const struct redis_request *request)
+{
+    return request->kind == REQUEST_RESERVE || request->kind == REQUEST_ASK;
+}
+
 static void forget(struct redis_request *request)
 {
     list_remove(&request->in_ops);
@@ -42,9 +47,26 @@ static void forget(struct redis_request *request)
     request->r = NULL;
 }
 
+/* The op waits on for the other part's request. */
+static void hand_op_on(struct redis_request *request)
+{
+    struct redis_request *partner = request->partner;
+    struct op *op = request->op;
+
+    partner->partner = NULL;
+    request->partner = NULL;
+    if (!op)
+        return;
+    forget(request);
+    redis_request_wait(partner, op);
+}
+
 /* Nobody waits for the request from here on. */
 static void wake(struct redis_request *request, enum status st)
 {
+    if (request->partner)
+        hand_op_on(request);
+
     struct op *op = request->op;
 
     forget(request);
@@ -54,33 +76,62 @@ static void wake(struct redis_request *request, enum status st)
 
 /* --- out --- */
 
-static void transmit(struct redis_request *request)
+static struct redis_link *link_of(const struct redis_request *request)
 {
+    return redis_link_for(request->from, request->record.handle.bucket);
+}
+
+/* Where it goes now: a Cluster may have sent it elsewhere. */
+static struct redis_link *next_link(struct redis_request *request, bool *out_asks)
+{
+    *out_asks = false;
+    if (!request->is_redirected)
+        return link_of(request);
+    return redis_route_resend_link(request->from, request->record.handle.bucket, &request->call,
+                                   out_asks);
+}
+
+/* asks: the link is only being given the bucket's slot. */
+static void transmit(struct redis_request *request, struct redis_link *link, bool asks)
+{
+    if (asks)
+        redis_link_ask(link);
+    request->is_redirected = false;
+    request->is_replicating = false;
     request->is_sent = true;
-    redis_request_write(request);
-    redis_link_end(&request->from->link, &request->call);
+    request->from->on_way++;
+    redis_request_write(request, link);
+    redis_link_end(link, &request->call);
 }
 
 /* --- kept for later --- */
 
-static void keep(struct redis_request *request)
+/* On disk, where that works. */
+static void save(struct redis_request *request)
 {
     struct redis_quota *rq = request->from;
 
-    request->record.was_sent = request->record.was_sent || request->is_sent;
-    request->is_sent = false;
-    list_push_back(&rq->unsent, &request->in_unsent);
     if (!rq->outbox || request->is_on_disk || !outbox_add(rq->outbox, &request->record))
         return;
     request->is_on_disk = true;
     rq->on_disk++;
 }
 
+static void keep(struct redis_request *request)
+{
+    request->record.was_sent = request->record.was_sent || request->is_sent;
+    request->is_sent = false;
+    list_push_back(&request->from->unsent, &request->in_unsent);
+    save(request);
+}
+
 /* What is not worth a place on disk: a lease covers its loss. */
 static void hand_over(struct redis_request *request)
 {
-    if (redis_link_is_up(&request->from->link))
-        transmit(request);
+    struct redis_link *link = link_of(request);
+
+    if (redis_link_is_up(link) && !redis_request_is_behind(request))
+        transmit(request, link, false);
     else
         list_push_back(&request->from->unsent, &request->in_unsent);
 }
@@ -98,7 +149,16 @@ static void drop_reserve(struct redis_request *reserve)
         settle->record.kind = OUTBOX_SETTLE;
         hand_over(settle);
     }
+    redis_part_give_back(reserve);
     free(reserve);
+}
+
+static void drop_question(struct redis_request *request)
+{
+    if (request->kind == REQUEST_RESERVE)
+        drop_reserve(request);
+    else
+        free(request);
 }
 
 static void cancel(struct op *op)
@@ -106,8 +166,10 @@ static void cancel(struct op *op)
     struct redis_request *request = op->callee;
 
     forget(request);
-    if (request->kind == REQUEST_RESERVE && !request->is_sent)
-        drop_reserve(request);
+    if (is_question(request) && !request->is_sent)
+        drop_question(request);
+    else
+        redis_part_give_back(request);
 }
 
 void redis_request_wait(struct redis_request *request, struct op *op)
@@ -128,20 +190,31 @@ static void end(struct redis_request *request)
     free(request);
 }
 
+static void poll_ended(struct redis_request *request)
+{
+    request->from->is_polling = false;
+    free(request);
+}
+
 static void lost(struct redis_request *request)
 {
+    request->is_redirected = false;
     switch (request->kind) {
     case REQUEST_RESERVE:
+    case REQUEST_ASK:
         request->is_sent = false;
         request->record.was_sent = true;
         if (!request->op)
-            drop_reserve(request);
+            drop_question(request);
         return; /* who waits for it waits on for the link, or is told when all calls are accounted for */
     case REQUEST_RENEW:
         free(request); /* all leases are renewed when the link is up again */
         return;
     case REQUEST_END:
         keep(request);
+        return;
+    case REQUEST_POLL:
+        poll_ended(request);
         return;
     case REQUEST_NONE:
         ASSERT(false);
@@ -150,106 +223,149 @@ static void lost(struct redis_request *request)
 
 /* --- replies --- */
 
-static void fail_reserve(struct redis_request *request)
+static void fail_question(struct redis_request *request)
 {
     wake(request, ST_UNAVAILABLE);
-    drop_reserve(request);
+    drop_question(request);
+}
+
+/* Until a link that can take it is ready. */
+static void park(struct redis_request *request)
+{
+    request->is_sent = false;
+    if (request->kind == REQUEST_END)
+        keep(request);
+    else if (request->kind == REQUEST_RENEW)
+        free(request);
+    else if (request->kind == REQUEST_POLL)
+        poll_ended(request);
+    else if (!request->op)
+        drop_question(request);
+}
+
+/* As far as there is a link to send it over. */
+static void go(struct redis_request *request)
+{
+    bool asks;
+    struct redis_link *link = next_link(request, &asks);
+
+    if (redis_link_is_up(link) && !redis_request_is_behind(request))
+        transmit(request, link, asks);
+    else if (is_question(request) && redis_link_is_refusing(link))
+        fail_question(request);
+    else
+        park(request);
+}
+
+/* To another node: the route ends what would go on for ever. */
+static void resend(struct redis_request *request)
+{
+    request->is_redirected = true;
+    if (is_question(request) && !request->r)
+        free(request); /* nothing is held, and nobody wants it any more */
+    else
+        go(request);
 }
 
 static void send_again(struct redis_request *request)
 {
-    if (request->kind == REQUEST_RESERVE && !request->r)
+    if (is_question(request) && !request->r)
         free(request); /* nothing is held, and nobody wants it any more */
     else if (++request->rounds <= ROUNDS_MAX)
-        transmit(request);
-    else if (request->kind == REQUEST_RESERVE)
-        fail_reserve(request);
-    else
+        go(request);
+    else if (is_question(request))
+        fail_question(request);
+    else if (request->kind == REQUEST_END)
         end(request);
+    else
+        park(request);
 }
 
-/* The reservation that waits learns how its limits stand: used[i] in grains. */
-static void tell_used(struct reservation *r, const redisReply *reply)
+/* Nobody wants what it asked for any more. */
+static void unwanted(struct redis_request *request, const struct redis_answer *answer)
 {
-    for (int i = 0; i < r->limits_len; i++) {
-        const redisReply *used = reply->type == REDIS_REPLY_ARRAY ? reply->element[1 + i] : reply;
-
-        r->limits[i].used_units = units_of(used->integer);
+    if (request->kind == REQUEST_RESERVE && answer->verdict == 0) {
+        request->kind = REQUEST_END;
+        request->record.kind = OUTBOX_SETTLE;
+        go(request);
+    } else {
+        free(request);
     }
 }
 
-static bool is_reserve_reply(const redisReply *reply, int limits_len)
+static void question_answered(struct redis_request *request, const struct redis_answer *answer)
 {
-    if (reply->type == REDIS_REPLY_INTEGER)
-        return limits_len == 1;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != (size_t)limits_len + 1)
-        return false;
-    for (size_t i = 0; i < reply->elements; i++)
-        if (reply->element[i]->type != REDIS_REPLY_INTEGER)
-            return false;
-    return reply->element[0]->integer == ASK_AGAIN ||
-           (reply->element[0]->integer >= 0 && reply->element[0]->integer <= limits_len);
-}
+    enum status st = ST_OK;
 
-static void reserve_answered(struct redis_request *request, const redisReply *reply)
-{
-    struct reservation *r = request->r;
-    bool is_held = reply->type == REDIS_REPLY_INTEGER || reply->element[0]->integer == 0;
-
-    if (!is_held && reply->element[0]->integer == ASK_AGAIN) {
+    if (!request->r) {
+        unwanted(request, answer);
+        return;
+    }
+    switch (redis_part_answered(request, answer, &st)) {
+    case NEXT_PART:
+        go(request);
+        return;
+    case NEXT_AGAIN:
         send_again(request);
         return;
-    }
-    if (!r) { /* nobody wants it any more */
-        if (is_held) {
-            request->kind = REQUEST_END;
-            request->record.kind = OUTBOX_SETTLE;
-            transmit(request);
-        } else {
-            free(request);
-        }
+    case NEXT_DONE:
+        wake(request, st);
+        free(request);
         return;
     }
-    tell_used(r, reply);
-    if (is_held)
-        quota_hold(&request->from->base, r, request->record.expires_us);
-    else
-        r->refused_by = (int)reply->element[0]->integer - 1;
-    wake(request, is_held ? ST_OK : ST_LIMIT);
+}
+
+/* The announcement went through; the others hear of it when they ask, this process now. */
+static void announced(struct redis_request *request)
+{
+    quota_store_amended(request->from->base.store);
+    wake(request, ST_OK);
     free(request);
 }
 
-/* The settle of the same hold, if it was sent after this commit. */
-static struct redis_request *settle_behind(const struct redis_request *commit)
+static void poll_answered(struct redis_request *request, const redisReply *reply)
 {
-    const struct redis_link *link = &commit->from->link;
+    struct redis_quota *rq = request->from;
+    int64_t amends = 0;
 
-    LIST_EACH (node, &link->calls) {
-        struct redis_call *call = container_of(node, struct redis_call, link);
-        struct redis_request *request = container_of(call, struct redis_request, call);
+    if (reply->type == REDIS_REPLY_STRING)
+        amends = strtoll(reply->str, NULL, 10);
+    if (amends != rq->amends)
+        quota_store_amended(rq->base.store);
+    rq->amends = amends;
+    rq->base.amends_known_until_us = request->call.queued_us + TRUST_US;
+    poll_ended(request);
+}
 
-        if (call->done == on_done && request->kind == REQUEST_END &&
-            request->record.kind == OUTBOX_SETTLE &&
-            redis_token_id(&request->record.handle) == redis_token_id(&commit->record.handle))
-            return request;
+/* A charge that somebody waits for may have to be on replicas, too. */
+static void acknowledged(struct redis_request *request)
+{
+    struct redis_link *link = request->call.of;
+    bool is_awaited = request->op || request->partner;
+
+    if (!is_awaited || !request->record.charges_if_gone || link->target->wait_replicas == 0) {
+        end(request);
+        return;
     }
-    return NULL;
+    request->is_replicating = true;
+    request->from->on_way++;
+    redis_link_wait(link, &request->call);
 }
 
 /* The hold had expired and was given back, but its images were made: it is charged again. */
 static void revive(struct redis_request *request)
 {
     struct redis_request *settle =
-        request->record.kind == OUTBOX_COMMIT ? settle_behind(request) : NULL;
+        request->record.kind == OUTBOX_COMMIT ? redis_request_settle_behind(request) : NULL;
 
     if (settle) {
-        settle->record.charges_if_gone = settle->record.used_grains > 0;
+        settle->record.charges_if_gone = settle->record.used_images > 0;
         end(request);
         return;
     }
     log_event(LOG_NOTE, "quota_charged_again", "store=redis why=\"its lease had ended\"");
     request->is_reviving = true;
-    transmit(request);
+    go(request);
 }
 
 static void end_answered(struct redis_request *request, const redisReply *reply)
@@ -259,12 +375,12 @@ static void end_answered(struct redis_request *request, const redisReply *reply)
     request->is_reviving = false;
     if (is_revived && request->record.kind == OUTBOX_SETTLE) {
         request->record.charges_if_gone = false;
-        transmit(request);
+        go(request);
     } else if (!is_revived && reply->integer == 0 && request->record.charges_if_gone &&
                !request->record.was_sent) {
         revive(request);
     } else {
-        end(request);
+        acknowledged(request);
     }
 }
 
@@ -278,48 +394,83 @@ static void complain(struct redis_quota *rq, const char *error)
     log_event(LOG_ERROR, "quota_error", "store=redis reply=\"%s\"", error);
 }
 
+static void reject(struct redis_request *request, const char *error)
+{
+    complain(request->from, error);
+    if (is_question(request))
+        fail_question(request);
+    else if (request->kind == REQUEST_END)
+        end(request);
+    else
+        park(request);
+}
+
 static void refused(struct redis_request *request, const char *error)
 {
     struct redis_quota *rq = request->from;
+    struct redis_link *link = request->call.of;
 
     if (strncmp(error, "NOSCRIPT", 8) == 0) {
-        redis_link_load_scripts(&rq->link);
+        redis_link_load_scripts(link);
         send_again(request);
         return;
     }
-    if (redis_error_is_down(error)) {
+    switch (redis_route_error(rq, link, &request->call, error)) {
+    case ROUTE_RESEND:
+        resend(request);
+        return;
+    case ROUTE_LATER:
+        park(request);
+        return;
+    case ROUTE_NOWHERE:
+        if (is_question(request))
+            fail_question(request);
+        else
+            park(request);
+        return;
+    case ROUTE_DOWN:
+        request->is_sent = false; /* it was not done */
         lost(request);
-        redis_link_give_up(&rq->link, error);
+        redis_link_give_up(link, error);
+        return;
+    case ROUTE_NONE:
+    case ROUTE_ERROR:
+        reject(request, error);
         return;
     }
-    complain(rq, error);
-    if (request->kind == REQUEST_RESERVE)
-        fail_reserve(request);
+}
+
+static void answered(struct redis_request *request, const redisReply *reply)
+{
+    struct redis_answer answer;
+
+    if (request->kind == REQUEST_POLL)
+        poll_answered(request, reply);
+    else if (request->kind == REQUEST_RENEW)
+        free(request);
+    else if (request->kind == REQUEST_ASK && request->is_announcing)
+        announced(request);
+    else if (request->kind == REQUEST_END && reply->type == REDIS_REPLY_INTEGER)
+        end_answered(request, reply);
+    else if (is_question(request) && redis_answer_read(reply, request->limits_len, &answer))
+        question_answered(request, &answer);
     else
-        end(request);
+        reject(request, "a reply of another kind than expected");
 }
 
 static void on_done(struct redis_call *call, const redisReply *reply)
 {
     struct redis_request *request = container_of(call, struct redis_request, call);
 
-    if (!reply) {
+    request->from->on_way--;
+    if (!reply)
         lost(request);
-        return;
-    }
-    if (reply->type == REDIS_REPLY_ERROR) {
+    else if (request->is_replicating)
+        end(request);
+    else if (reply->type == REDIS_REPLY_ERROR)
         refused(request, reply->str);
-        return;
-    }
-    if (request->kind == REQUEST_RESERVE &&
-        is_reserve_reply(reply, redis_token_windows(&request->record.handle)))
-        reserve_answered(request, reply);
-    else if (request->kind == REQUEST_RENEW)
-        free(request);
-    else if (request->kind == REQUEST_END && reply->type == REDIS_REPLY_INTEGER)
-        end_answered(request, reply);
     else
-        refused(request, "a reply of another kind than expected");
+        answered(request, reply);
 }
 
 static void on_written(struct redis_call *call)
@@ -331,16 +482,11 @@ static void on_written(struct redis_call *call)
 
 void redis_request_launch(struct redis_request *request)
 {
-    struct redis_quota *rq = request->from;
+    bool is_awaited = request->op || request->partner;
 
-    if (request->kind == REQUEST_END && request->op && !rq->waits_for_reply)
+    if (request->kind == REQUEST_END && is_awaited && !request->from->waits_for_reply)
         request->call.written = on_written;
-    if (redis_link_is_up(&rq->link))
-        transmit(request);
-    else if (request->kind == REQUEST_END)
-        keep(request);
-    else if (request->kind == REQUEST_RENEW)
-        free(request);
+    go(request);
 }
 
 void redis_request_resume(struct redis_quota *rq, const struct outbox_record *record)
@@ -359,22 +505,34 @@ void redis_requests_send(struct redis_quota *rq)
 {
     if (rq->on_disk > 0)
         outbox_mark_sent(rq->outbox);
-    for (struct list *node = list_pop_front(&rq->unsent); node; node = list_pop_front(&rq->unsent))
-        transmit(container_of(node, struct redis_request, in_unsent));
+    LIST_EACH (node, &rq->unsent) {
+        struct redis_request *request = container_of(node, struct redis_request, in_unsent);
+
+        struct redis_link *link = link_of(request);
+
+        if (!redis_link_is_up(link))
+            continue;
+        list_remove(node);
+        transmit(request, link, false);
+    }
     LIST_EACH (node, &rq->ops) {
         struct redis_request *request = container_of(node, struct redis_request, in_ops);
 
-        if (request->kind == REQUEST_RESERVE && !request->is_sent)
-            transmit(request);
+        struct redis_link *link = link_of(request);
+
+        if (is_question(request) && !request->is_sent && redis_link_is_up(link))
+            transmit(request, link, false);
     }
 }
 
 /* Is there nothing more to wait for? */
 static bool is_told_now(const struct redis_request *request)
 {
-    const struct redis_quota *rq = request->from;
-
-    return request->kind == REQUEST_END || rq->is_closing || redis_link_is_refusing(&rq->link);
+    if (request->from->is_closing)
+        return true;
+    if (request->is_sent)
+        return redis_link_is_refusing(request->call.of);
+    return request->kind == REQUEST_END || redis_link_is_refusing(link_of(request));
 }
 
 static struct redis_request *first_to_tell(struct redis_quota *rq)
@@ -389,19 +547,34 @@ static struct redis_request *first_to_tell(struct redis_quota *rq)
     return NULL;
 }
 
+/* Its link has it still, but nobody waits for a Redis that is slow. */
+static void tell_on_way(struct redis_request *request)
+{
+    if (is_question(request)) {
+        wake(request, ST_UNAVAILABLE);
+        redis_part_give_back(request);
+        return;
+    }
+    request->record.was_sent = true;
+    save(request);
+    wake(request, ST_OK);
+}
+
 void redis_requests_lost(struct redis_quota *rq)
 {
     for (struct redis_request *request = first_to_tell(rq); request; request = first_to_tell(rq)) {
-        if (request->kind == REQUEST_END)
+        if (request->is_sent)
+            tell_on_way(request);
+        else if (request->kind == REQUEST_END)
             wake(request, ST_OK); /* it is kept, on disk where that works */
         else
-            fail_reserve(request);
+            fail_question(request);
     }
 }
 
 bool redis_requests_are_due(const struct redis_quota *rq)
 {
-    if (!list_is_empty(&rq->link.calls) || !list_is_empty(&rq->ops))
+    if (rq->on_way > 0 || !list_is_empty(&rq->ops))
         return true;
     LIST_EACH (node, &rq->unsent)
         if (!container_of(node, struct redis_request, in_unsent)->is_on_disk)

@@ -2,7 +2,10 @@
 /* redis_scripts.c - the Lua sources.
  * Every limit is read before the first write, so all or none needs no undo.  Whoever removes a ledger's entry refunds it,
  * once.  A refund undoes the row that HINCRBY makes where there was none, and stops at zero.  No binary string is ever
- * compared with < (Lua uses the locale for that). */
+ * compared with < (Lua uses the locale for that).
+ *
+ * A function costs where it is defined, called or not, and a table each time that it grows.  So ROWS and LIMITS are loops: read, hold and return; only where
+ * that fails, what the slow path needs is defined, what has expired is ended, and the loop goes round once more. */
 
 #include "quota/redis_scripts.h"
 
@@ -11,79 +14,361 @@
 #include "base/text.h"
 
 /* clang-format off */
-#define LUA_REFUND \
-    "local function refund(ledger, token, grains)\n" \
-    "  local prefix, field = string.sub(ledger, 1, -2), string.sub(token, 1, 6)\n" \
-    "  for at = 17, #token, 6 do\n" \
-    "    local row = prefix .. string.sub(token, at, at + 5)\n" \
-    "    local before = redis.call('HINCRBY', row, field, -grains) + grains\n" \
-    "    local used = before % 16777216\n" \
-    "    if used < grains and before == used then\n" \
-    "      redis.call('HDEL', row, field)\n" \
-    "    elseif used < grains then\n" \
-    "      redis.call('HSET', row, field, before - used)\n" \
+
+/* A row of ROLLING. */
+#define LUA_SLOTS ">I6I4I4I4I4I4I4I4I4I4I4I4I4I4"
+
+/* move(): gives back what so many images of a token were charged (negative: charges it again).
+ * A calendar row that HINCRBY had to make is removed again; a row of segments has moved on to the next one, or is where
+ * it was charged, or is gone.  Of a RATE comes back only what has not dripped away since. */
+#define LUA_MOVE \
+    "local slots = '" LUA_SLOTS "'\n" \
+    "local function later(suffix)\n" \
+    "  local n, digits = tonumber(string.sub(suffix, 2), 36) + 1, ''\n" \
+    "  for _ = 1, 5 do\n" \
+    "    local d = n % 36\n" \
+    "    digits, n = string.char(d < 10 and 48 + d or 87 + d) .. digits, (n - d) / 36\n" \
+    "  end\n" \
+    "  return string.sub(suffix, 1, 1) .. digits\n" \
+    "end\n" \
+    "local function move_calendar(row, field, n, span, expires)\n" \
+    "  if n == 0 then return end\n" \
+    "  local after = redis.call('HINCRBY', row, field, -n)\n" \
+    "  local used = (after + n) % span\n" \
+    "  if n < 0 then\n" \
+    "    if after == -n then redis.call('EXPIREAT', row, expires) end\n" \
+    "  elseif used < n and used == after + n then\n" \
+    "    redis.call('HDEL', row, field)\n" \
+    "  elseif used < n then\n" \
+    "    redis.call('HSET', row, field, after + n - used)\n" \
+    "  end\n" \
+    "end\n" \
+    "local function move_rate(prefix, suffix, field, us)\n" \
+    "  for _, s in ipairs({later(suffix), suffix}) do\n" \
+    "    if redis.call('HEXISTS', prefix .. s, field) == 1 then\n" \
+    "      redis.call('HINCRBY', prefix .. s, field, -us)\n" \
+    "      return\n" \
+    "    end\n" \
+    "  end\n" \
+    "end\n" \
+    "local function move_rolling(prefix, suffix, field, slot, n)\n" \
+    "  for _, s in ipairs({later(suffix), suffix}) do\n" \
+    "    local row = redis.call('HGET', prefix .. s, field)\n" \
+    "    if row then\n" \
+    "      local t = {struct.unpack(slots, row)}\n" \
+    "      local i = slot - t[1] + 14\n" \
+    "      if i < 2 or i > 14 then return end\n" \
+    "      t[i] = math.max(t[i] - n, 0)\n" \
+    "      redis.call('HSET', prefix .. s, field, struct.pack(slots, unpack(t, 1, 14)))\n" \
+    "      return\n" \
+    "    end\n" \
+    "  end\n" \
+    "end\n" \
+    "local function move(token, images, now, expires)\n" \
+    "  local prefix, field = string.sub(KEYS[1], 1, -2), string.sub(token, 1, 6)\n" \
+    "  local at, charged_at = 17, 0\n" \
+    "  while at <= #token do\n" \
+    "    local letter, suffix = string.byte(token, at), string.sub(token, at, at + 5)\n" \
+    "    if letter == 64 then\n" \
+    "      field, at = string.sub(token, at + 1, at + 6), at + 7\n" \
+    "    elseif letter == 116 then\n" \
+    "      charged_at, at = struct.unpack('>I7', token, at + 1), at + 8\n" \
+    "    elseif letter == 105 then\n" \
+    "      at = at + 1\n" \
+    "    elseif letter == 103 then\n" \
+    "      local held = string.byte(token, 15) * 256 + string.byte(token, 16)\n" \
+    "      local us = math.floor(struct.unpack('>I6', token, at + 6) / held) * images\n" \
+    "      if us > 0 then us = math.max(us - math.max(now - charged_at, 0), 0) end\n" \
+    "      if us ~= 0 then move_rate(prefix, suffix, field, us) end\n" \
+    "      at = at + 12\n" \
+    "    elseif letter == 114 then\n" \
+    "      move_rolling(prefix, suffix, field, struct.unpack('>I6', token, at + 6), images)\n" \
+    "      at = at + 12\n" \
+    "    elseif letter == 82 then\n" \
+    "      local slot, price = struct.unpack('>I6I4', token, at + 6)\n" \
+    "      move_rolling(prefix, suffix, field, slot, images * price)\n" \
+    "      at = at + 16\n" \
+    "    elseif letter > 96 then\n" \
+    "      move_calendar(prefix .. suffix, field, images, 16777216, expires)\n" \
+    "      at = at + 6\n" \
+    "    else\n" \
+    "      local price = struct.unpack('>I4', token, at + 6)\n" \
+    "      move_calendar(prefix .. suffix, field, images * price, 4294967296, expires)\n" \
+    "      at = at + 10\n" \
     "    end\n" \
     "  end\n" \
     "end\n"
 
-static const char reserve_source[] =
-    "local ledger, token, grains = KEYS[1], ARGV[1], tonumber(ARGV[3])\n"
-    "local field, rows, used = string.sub(token, 1, 6), {}, {}\n"
-    "local function read()\n"
-    "  local full\n"
-    "  for i = 1, #KEYS - 1 do\n"
-    "    local row = redis.call('HGET', KEYS[i + 1], field)\n"
-    "    local value = tonumber(row or 0)\n"
-    "    rows[i], used[i] = row and value, value % 16777216\n"
-    "    local allowed = math.min(ARGV[4 + 2 * i] + (value - used[i]) / 16777216, 16777215)\n"
-    "    if not full and used[i] + grains > allowed then full = i end\n"
-    "  end\n"
-    "  return full\n"
+/* reap(): ends expired holds, at most 64 uncommitted ones; returns how many those were, and the others.  The second that
+ * has begun counts as over, so that of a RATE rather too little comes back. */
+#define LUA_REAP \
+    "local function reap()\n" \
+    "  local now = (ARGV[4] + 1577836803) * 1000000\n" \
+    "  local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[4], 'LIMIT', 0, 64)\n" \
+    "  for _, old in ipairs(expired) do\n" \
+    "    redis.call('ZREM', KEYS[1], old)\n" \
+    "    move(old, string.byte(old, 15) * 256 + string.byte(old, 16), now, 0)\n" \
+    "  end\n" \
+    "  local kept = redis.call('ZREMRANGEBYSCORE', KEYS[1], 1073741824, 1073741824 + ARGV[4])\n" \
+    "  return #expired, kept\n" \
     "end\n"
-    "local function hold()\n"
-    "  if redis.call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n"
-    "    for i = 1, #used do\n"
-    "      redis.call('HSET', KEYS[i + 1], field, (rows[i] or 0) + grains)\n"
-    "      if not rows[i] then redis.call('EXPIREAT', KEYS[i + 1], ARGV[5 + 2 * i]) end\n"
-    "      used[i] = used[i] + grains\n"
+
+/* in_hand(): the images of all holds of a subject, whether it heads the token or a row of it is charged.  Among the
+ * digits and numbers of a token its bytes may stand by chance, so then the entries are walked. */
+#define LUA_IN_HAND \
+    "local function in_hand(field)\n" \
+    "  local images = 0\n" \
+    "  if redis.call('ZCARD', KEYS[1]) == 0 then return 0 end\n" \
+    "  for _, token in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do\n" \
+    "    local found = string.find(token, field, 1, true)\n" \
+    "    if found and found > 1 then\n" \
+    "      local at = 17\n" \
+    "      found = nil\n" \
+    "      while at <= #token and not found do\n" \
+    "        local letter = string.byte(token, at)\n" \
+    "        if letter == 64 then\n" \
+    "          found = string.sub(token, at + 1, at + 6) == field\n" \
+    "          at = at + 7\n" \
+    "        elseif letter == 116 then at = at + 8\n" \
+    "        elseif letter == 105 then at = at + 1\n" \
+    "        elseif letter == 103 or letter == 114 then at = at + 12\n" \
+    "        elseif letter == 82 then at = at + 16\n" \
+    "        elseif letter > 96 then at = at + 6\n" \
+    "        else at = at + 10 end\n" \
+    "      end\n" \
+    "    end\n" \
+    "    if found then\n" \
+    "      local high, low = string.byte(token, 15, 16)\n" \
+    "      images = images + high * 256 + low\n" \
+    "    end\n" \
+    "  end\n" \
+    "  return images\n" \
+    "end\n"
+
+/* A row that is new to its hash may be needed for longer than those that are there: another time zone. */
+#define LUA_EXPIRE(key, at) \
+    "if redis.call('TTL', " key ") < " at " - ARGV[4] - 1577836802 then\n" \
+    "  redis.call('EXPIREAT', " key ", " at ")\n" \
+    "end\n"
+
+static const char rows_source[] =
+    "local ledger, token, images = KEYS[1], ARGV[1], tonumber(ARGV[3])\n"
+    "local field, n, rows, values = string.sub(token, 1, 6), #KEYS - 1, {0}, {0}\n"
+    "local expired, full\n"
+    "local reads = ARGV[5] == '0'\n"
+    "while true do\n"
+    "  if reads then\n"
+    "    full = nil\n"
+    "    for i = 1, n do\n"
+    "      local row = redis.call('HGET', KEYS[i + 1], field)\n"
+    "      local value = tonumber(row or 0)\n"
+    "      local used = value % 16777216\n"
+    "      rows[i], values[i] = row, value\n"
+    "      local allowed = math.min(ARGV[4 + 2 * i] + (value - used) / 16777216, 16777215)\n"
+    "      if not full and used + images > allowed then full = i end\n"
     "    end\n"
-    "  else\n"
-    "    redis.call('ZADD', ledger, 'XX', 'GT', ARGV[2], token)\n"
     "  end\n"
-    "  if #used == 1 then return used[1] end\n"
-    "  return {0, unpack(used)}\n"
+    "  if (expired or reads) and (not full or expired and redis.call('ZSCORE', ledger, token)) then\n"
+    "    if redis.call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n"
+    "      for i = 1, n do\n"
+    "        local key = KEYS[i + 1]\n"
+    "        values[i] = values[i] + images\n"
+    "        redis.call('HSET', key, field, values[i])\n"
+    "        if not rows[i] then\n"
+    "          " LUA_EXPIRE("key", "ARGV[5 + 2 * i]")
+    "        end\n"
+    "      end\n"
+    "    else\n"
+    "      redis.call('ZADD', ledger, 'XX', 'GT', ARGV[2], token)\n"
+    "    end\n"
+    "    if n == 1 then return values[1] end\n"
+    "    return {0, 0, 0, unpack(values)}\n"
+    "  end\n"
+    LUA_IN_HAND
+    "  if expired then return {expired == 64 and -3 or full, 0, in_hand(field), unpack(values)} end\n"
+    LUA_MOVE
+    LUA_REAP
+    "  expired = reap()\n"
+    "  reads = expired > 0 or not reads\n"
+    "end\n";
+
+/* Reads every limit of the plan: old, what is there; new, what will be there; found, whether the row itself is there. */
+#define LUA_READ(charge_is) \
+    "local key = 2\n" \
+    "over, full = 0, nil\n" \
+    "for i = 1, n do\n" \
+    "  local kind, trial, field, charge, allowed, x, y =\n" \
+    "    struct.unpack('>BBc6i6I6I6I6', plan, 38 * i - 37)\n" \
+    "  local fits, before, after, row\n" \
+    charge_is \
+    "  if kind == 99 then\n" \
+    "    row = redis.call('HGET', KEYS[key], field)\n" \
+    "    before = tonumber(row or 0)\n" \
+    "    local used = before % x\n" \
+    "    fits = used + charge <= math.min(allowed + (before - used) / x * y, x - 1)\n" \
+    "    after = before + math.min(charge, x - 1 - used)\n" \
+    "    key = key + 1\n" \
+    "  elseif kind == 103 then\n" \
+    "    row = redis.call('HGET', KEYS[key], field)\n" \
+    "    if row then\n" \
+    "      before = tonumber(row)\n" \
+    "    else\n" \
+    "      before = redis.call('HGET', KEYS[key + 1], field)\n" \
+    "      before = before and before - y or x\n" \
+    "    end\n" \
+    "    local base = math.max(before, x)\n" \
+    "    fits = charge == 0 or base + charge <= x + allowed\n" \
+    "    after = fits and charge > 0 and base + charge or before\n" \
+    "    key = key + 2\n" \
+    "  elseif kind == 114 then\n" \
+    "    row = redis.call('HGET', KEYS[key], field)\n" \
+    "    local last, sum, t = row or redis.call('HGET', KEYS[key + 1], field), 0, nil\n" \
+    "    if last then\n" \
+    "      t = {struct.unpack('" LUA_SLOTS "', last)}\n" \
+    "    else\n" \
+    "      t = {x, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}\n" \
+    "    end\n" \
+    "    local steps = x - t[1]\n" \
+    "    if steps > 0 then\n" \
+    "      for j = 2, 14 do t[j] = j + steps <= 14 and t[j + steps] or 0 end\n" \
+    "      t[1] = x\n" \
+    "    end\n" \
+    "    for j = 2, 14 do sum = sum + t[j] end\n" \
+    "    fits = sum + charge <= allowed\n" \
+    "    before = struct.pack('" LUA_SLOTS "', unpack(t, 1, 14))\n" \
+    "    t[14] = math.min(t[14] + charge, 4294967295)\n" \
+    "    after = struct.pack('" LUA_SLOTS "', unpack(t, 1, 14))\n" \
+    "    key = key + 2\n" \
+    "  else\n" \
+    "    before = in_hand(field)\n" \
+    "    after = before + charge\n" \
+    "    fits = after <= allowed\n" \
+    "  end\n" \
+    "  old[i], new[i], found[i] = before, after, row\n" \
+    "  if not fits and trial == 1 then over = over + 2 ^ (i - 1)\n" \
+    "  elseif not fits and not full then full = i end\n" \
     "end\n"
-    "local full = ARGV[5] == '0' and read()\n"
-    "if full == nil then return hold() end\n"
-    LUA_REFUND
-    "local expired = redis.call('ZRANGEBYSCORE', ledger, '-inf', ARGV[4], 'LIMIT', 0, 64)\n"
-    "for _, old in ipairs(expired) do\n"
-    "  redis.call('ZREM', ledger, old)\n"
-    "  refund(ledger, old, string.byte(old, 15) * 256 + string.byte(old, 16))\n"
+
+/* Writes what has become new. */
+#define LUA_WRITE \
+    "local key = 2\n" \
+    "for i = 1, n do\n" \
+    "  local kind, _, field = struct.unpack('>BBc6', plan, 38 * i - 37)\n" \
+    "  if kind ~= 105 then\n" \
+    "    if new[i] ~= old[i] then\n" \
+    "      redis.call('HSET', KEYS[key], field, new[i])\n" \
+    "      if not found[i] then\n" \
+    "        local at = struct.unpack('>I6', plan, 38 * i - 5)\n" \
+    "        " LUA_EXPIRE("KEYS[key]", "at") \
+    "      end\n" \
+    "    end\n" \
+    "    key = key + (kind == 99 and 1 or 2)\n" \
+    "  end\n" \
     "end\n"
-    "redis.call('ZREMRANGEBYSCORE', ledger, 1073741824, 1073741824 + ARGV[4])\n"
-    "if not full or #expired > 0 then full = read() end\n"
-    "if not full or redis.call('ZSCORE', ledger, token) then return hold() end\n"
-    "return {#expired == 64 and -3 or full, unpack(used)}\n";
+
+#define LUA_PLAN \
+    "local ledger, token, task, plan = KEYS[1], ARGV[1], ARGV[5], ARGV[6]\n" \
+    "local n, over, full = #plan / 38, 0, nil\n" \
+    "local old, new, found = {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}\n"
+
+static const char limits_source[] =
+    LUA_PLAN
+    "local expired, kept\n"
+    "local reads = task == '0'\n"
+    LUA_IN_HAND
+    "while true do\n"
+    "  if reads then\n"
+    LUA_READ("")
+    "  end\n"
+    "  if (expired or reads) and (not full or expired and redis.call('ZSCORE', ledger, token)) then\n"
+    "    if redis.call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n"
+    LUA_WRITE
+    "      return {0, over, 0, unpack(new, 1, n)}\n"
+    "    end\n"
+    "    redis.call('ZADD', ledger, 'XX', 'GT', ARGV[2], token)\n"
+    "    return {0, 0, 0, unpack(old, 1, n)}\n"
+    "  end\n"
+    "  if expired then\n"
+    "    local field = string.sub(plan, 38 * full - 35, 38 * full - 30)\n"
+    "    return {expired == 64 and -3 or full, over, in_hand(field), unpack(old, 1, n)}\n"
+    "  end\n"
+    LUA_MOVE
+    LUA_REAP
+    "  expired, kept = reap()\n"
+    "  reads = expired + kept > 0 or not reads\n"
+    "end\n";
+
+static const char amend_source[] =
+    LUA_PLAN
+    LUA_IN_HAND
+    LUA_MOVE
+    LUA_REAP
+    "local expired = reap()\n"
+    "do\n"
+    LUA_READ("  charge = 0\n")
+    "end\n"
+    "if expired == 64 then return {-3, 0, 0, unpack(old, 1, n)} end\n"
+    "if task == '2' or redis.call('ZADD', ledger, 'NX', ARGV[2], token) == 0 then\n"
+    "  return {0, over, 0, unpack(old, 1, n)}\n"
+    "end\n"
+    "local grants, sets = task == '3', task == '4'\n"
+    "local row = 2\n"
+    "for i = 1, n do\n"
+    "  local kind, _, field, change, most, x = struct.unpack('>BBc6i6I6I6', plan, 38 * i - 37)\n"
+    "  local rows = kind == 105 and 0 or kind == 99 and 1 or 2\n"
+    "  if not grants and not sets then\n"
+    "    for k = row, row + rows - 1 do redis.call('HDEL', KEYS[k], field) end\n"
+    "  elseif kind == 99 then\n"
+    "    local used = old[i] % x\n"
+    "    local granted = (old[i] - used) / x\n"
+    "    if sets then used = change else granted = math.min(math.max(granted + change, 0), most) end\n"
+    "    new[i] = granted * x + used\n"
+    "  elseif kind == 103 then\n"
+    "    new[i] = (sets and x or math.max(old[i], x)) + change\n"
+    "  elseif kind == 114 then\n"
+    "    local t = {struct.unpack('" LUA_SLOTS "', old[i])}\n"
+    "    for j = 2, 14 do\n"
+    "      local taken = sets and t[j] or math.max(math.min(change, t[j]), 0)\n"
+    "      t[j] = t[j] - taken\n"
+    "      if grants then change = change - taken end\n"
+    "    end\n"
+    "    t[14] = t[14] + (sets and change or math.max(-change, 0))\n"
+    "    new[i] = struct.pack('" LUA_SLOTS "', unpack(t, 1, 14))\n"
+    "  end\n"
+    "  row = row + rows\n"
+    "end\n"
+    "do\n"
+    LUA_WRITE
+    "end\n"
+    LUA_READ("  charge = 0\n")
+    "return {0, over, 0, unpack(old, 1, n)}\n";
 
 static const char settle_source[] =
-    LUA_REFUND
-    "if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end\n"
-    "refund(KEYS[1], ARGV[1], tonumber(ARGV[2]))\n"
+    "local token, images = ARGV[1], tonumber(ARGV[2])\n"
+    "if redis.call('ZREM', KEYS[1], token) == 0 then return 0 end\n"
+    "if #token == 22 and string.byte(token, 17) > 96 then\n"
+    "  local field = string.sub(token, 1, 6)\n"
+    "  local before = redis.call('HINCRBY', KEYS[2], field, -images) + images\n"
+    "  local used = before % 16777216\n"
+    "  if used < images and before == used then redis.call('HDEL', KEYS[2], field)\n"
+    "  elseif used < images then redis.call('HSET', KEYS[2], field, before - used) end\n"
+    "  return 1\n"
+    "end\n"
+    LUA_MOVE
+    "move(token, images, tonumber(ARGV[3]), 0)\n"
     "return 1\n";
 
 static const char revive_source[] =
-    "if redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[1]) == 0 then return 0 end\n"
-    "local field = string.sub(ARGV[1], 1, 6)\n"
-    "for i = 2, #KEYS do\n"
-    "  if redis.call('HINCRBY', KEYS[i], field, ARGV[3]) == tonumber(ARGV[3]) then\n"
-    "    redis.call('EXPIREAT', KEYS[i], ARGV[4])\n"
-    "  end\n"
-    "end\n"
+    LUA_MOVE
+    "local token = ARGV[1]\n"
+    "if redis.call('ZADD', KEYS[1], 'NX', ARGV[2], token) == 0 then return 0 end\n"
+    "local held = string.byte(token, 15) * 256 + string.byte(token, 16)\n"
+    "move(token, -held, tonumber(ARGV[3]), ARGV[4])\n"
     "return 1\n";
 /* clang-format on */
 
-static const char *const sources[SCRIPTS] = {reserve_source, settle_source, revive_source};
+static const char *const sources[SCRIPTS] = {rows_source, limits_source, amend_source,
+                                             settle_source, revive_source};
 
 const char *redis_script_source(enum redis_script script)
 {

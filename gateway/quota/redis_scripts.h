@@ -1,22 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_scripts.h - what runs inside Redis.  All keys of a call carry the bucket's hash tag.
  *
- * A ledger mg:{b}:h is a sorted set of holds.  A member (token) packs what never changes: 6 bytes of the account's digest,
- * 8 of the reservation's id, 2 of the grains held, then 6 a window charged, which is the end of that window's key.  The
- * score is what changes: the expiry in seconds since 2020, plus 2^30 once committed.  A row mg:{b}:c<day> is a hash from
- * digest to granted * 2^24 + used.  So commit is a plain ZADD XX and a settle with the full charge a plain ZREM.
+ * A ledger mg:{b}:h is a sorted set of holds.  A member (token, see redis_token.h) packs what never changes: whose, how
+ * many images, and what each limit was charged.  The score is what changes: the expiry in seconds since 2020, plus 2^30
+ * once committed.  So commit is a plain ZADD XX, and a settle of all that was held a plain ZREM.
  *
- *   RESERVE   ledger, row a limit; token, score, grains, reap up to this score, reap first (0 or 1), then a limit: grains
- *             allowed, when its row expires.  Replies the grains used where one limit was asked for and holds; else a list:
- *             0 (held), the 1-based limit that refuses, or -3 (much has expired: ask again); then the used of each.
- *   SETTLE    ledger, rows; token, grains to give back.  Replies 1, or 0 where it is gone.
- *   REVIVE    ledger, rows; token, score, grains, when the rows expire.  Holds and charges again, over the limit if need
- *             be, what expired and yet was used.  Replies 1, or 0 where it is held. */
+ * Rows are hashes from a subject's 6 bytes to its value; the key ends in a letter and five digits in base 36:
+ *
+ *   c w m   images of a day, week, month: granted * 2^24 + used      C W M   credits: granted * 2^32 + used (thousandths)
+ *   g       RATE: the TAT, in microseconds since the segment began   r R     ROLLING: the newest slot, then 13 counts
+ *
+ * A row of g, r, R lies in the segment of time that the digits number; it is looked for in the one before, too.
+ *
+ *   ROWS    RESERVE where all limits are calendar limits for images of the ledger's own subject.
+ *           ledger, row a limit; token, score, images, reap up to this score, reap first (0 or 1), then a limit: images
+ *           allowed, when its row expires.
+ *   LIMITS  RESERVE with any limits.
+ *           ledger, one or two rows a limit; token, score, 0, reap up to this score, task, the plan (redis_plan.h).
+ *   AMEND   Inspects or amends; the same arguments.
+ *   SETTLE  ledger, rows; token, images to give back, now (microseconds).  Replies 1, or 0 where it is gone.
+ *   REVIVE  ledger, rows; token, score, now, when the rows expire.  Holds and charges again, over the limit if need be,
+ *           what expired and yet was used.  Replies 1, or 0 where it is held.
+ *
+ * ROWS, LIMITS and AMEND reply a list: 0 (held, or done), the 1-based limit that refuses, or -3 (much has expired: ask again);
+ * the limits on trial that would have refused, as bits; where one refuses, the images held by its subject; and the row of
+ * each limit: with the charge where held, else without.  ROWS with one limit that is held replies that row alone. */
 #pragma once
 
 #include "base/status.h"
 
-enum redis_script { SCRIPT_RESERVE, SCRIPT_SETTLE, SCRIPT_REVIVE, SCRIPTS };
+enum redis_script {
+    SCRIPT_ROWS,
+    SCRIPT_LIMITS,
+    SCRIPT_AMEND,
+    SCRIPT_SETTLE,
+    SCRIPT_REVIVE,
+    SCRIPTS
+};
+
+/* What LIMITS and AMEND are to do. */
+enum redis_task {
+    TASK_RESERVE,
+    TASK_REAP_AND_RESERVE,
+    TASK_INSPECT,
+    TASK_GRANT,
+    TASK_SET_USED,
+    TASK_RESET
+};
 
 #define SHA1_HEX_LEN 40
 

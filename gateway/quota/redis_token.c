@@ -5,29 +5,34 @@
 
 #include <string.h>
 
-#include "quota/row.h"
-
-#define FIELD_LEN     6
-#define FIELD_AT      4 /* in the digest; the bytes before choose the bucket */
+#define BUCKET_LEN    4
 #define ID_LEN        8
-#define HEAD_LEN      (FIELD_LEN + ID_LEN + 2)
-#define SUFFIX_LEN    6
-#define SUFFIX_DIGITS (SUFFIX_LEN - 1)
+#define IMAGES_LEN    2
+#define HEAD_LEN      (FIELD_LEN + ID_LEN + IMAGES_LEN)
+#define SUFFIX_DIGITS 5
+#define SUFFIX_LEN    (1 + SUFFIX_DIGITS)
+#define PRICE_LEN     4
+#define SLOT_LEN      6
+#define COST_LEN      6
+#define TIME_LEN      7
 
 #define EPOCH_S       INT64_C(1577836800) /* 2020-01-01: scores fit 32 bits until 2054 */
 #define COMMITTED     (INT64_C(1) << 30)
 #define HORIZON_LAG_S 2
 #define ROW_SPARE_S   INT64_C(3600)
 
-_Static_assert(HEAD_LEN + LIMITS_MAX * SUFFIX_LEN <= RESERVATION_TOKEN_MAX, "a token has room");
+/* The longest entry is of ROLLING credits. */
+#define ENTRY_MAX (1 + FIELD_LEN + SUFFIX_LEN + SLOT_LEN + PRICE_LEN)
+_Static_assert(HEAD_LEN + 1 + TIME_LEN + LIMITS_MAX * ENTRY_MAX <= RESERVATION_TOKEN_MAX,
+               "every token fits");
 
-static void put_be(unsigned char *out, int len, uint64_t value)
+void redis_put(unsigned char *out, int len, uint64_t value)
 {
     for (int i = len - 1; i >= 0; i--, value >>= 8)
         out[i] = (unsigned char)value;
 }
 
-static uint64_t get_be(const unsigned char *in, int len)
+uint64_t redis_get(const unsigned char *in, int len)
 {
     uint64_t value = 0;
 
@@ -36,30 +41,177 @@ static uint64_t get_be(const unsigned char *in, int len)
     return value;
 }
 
-/* The kind's letter and the window's ordinal in base 36. */
-static void put_suffix(unsigned char *out, const struct limit *limit)
+static void put_suffix(unsigned char *out, char letter, int64_t ordinal)
 {
-    uint32_t ordinal = limit->window.ordinal;
-
-    ASSERT(limit->kind == LIMIT_DAY);
-    out[0] = 'c';
+    ASSERT(ordinal >= 0);
+    out[0] = (unsigned char)letter;
     for (int i = SUFFIX_DIGITS; i > 0; i--, ordinal /= 36)
         out[i] = (unsigned char)"0123456789abcdefghijklmnopqrstuvwxyz"[ordinal % 36];
     ASSERT(ordinal == 0);
 }
 
-void redis_token_make(struct reservation *r)
+static int64_t get_ordinal(const unsigned char *suffix)
 {
-    int64_t grains = grains_of(r->held_units);
+    int64_t ordinal = 0;
 
-    ASSERT(grains > 0 && grains <= UINT16_MAX);
-    r->bucket = (uint32_t)get_be(r->account.bytes, FIELD_AT) % BUCKETS;
-    memcpy(r->token, r->account.bytes + FIELD_AT, FIELD_LEN);
-    put_be(r->token + FIELD_LEN, ID_LEN, r->id);
-    put_be(r->token + FIELD_LEN + ID_LEN, 2, (uint64_t)grains);
-    for (int i = 0; i < r->limits_len; i++)
-        put_suffix(r->token + HEAD_LEN + i * SUFFIX_LEN, &r->limits[i].limit);
-    r->token_len = HEAD_LEN + r->limits_len * SUFFIX_LEN;
+    for (int i = 1; i < SUFFIX_LEN; i++)
+        ordinal = ordinal * 36 + (suffix[i] <= '9' ? suffix[i] - '0' : suffix[i] - 'a' + 10);
+    return ordinal;
+}
+
+/* --- writing --- */
+
+struct writer {
+    struct hold_handle *out;
+    bool has_time;
+    const unsigned char *field; /* of the entries that follow */
+};
+
+/* Room for so many bytes. */
+static unsigned char *room(struct writer *w, uint32_t len)
+{
+    unsigned char *bytes = w->out->token + w->out->token_len;
+
+    w->out->token_len += len;
+    return bytes;
+}
+
+static void add_number(struct writer *w, int len, int64_t value)
+{
+    ASSERT(value >= 0 && (uint64_t)value >> (8 * len) == 0);
+    redis_put(room(w, (uint32_t)len), len, (uint64_t)value);
+}
+
+static void add_suffix(struct writer *w, char letter, int64_t ordinal)
+{
+    put_suffix(room(w, SUFFIX_LEN), letter, ordinal);
+}
+
+static void add_subject(struct writer *w, const struct account_digest *subject)
+{
+    const unsigned char *field = redis_field(subject);
+
+    if (memcmp(field, w->field, FIELD_LEN) == 0)
+        return;
+    *room(w, 1) = '@';
+    memcpy(room(w, FIELD_LEN), field, FIELD_LEN);
+    w->field = field;
+}
+
+static int64_t price_of(const struct limit *limit)
+{
+    return limit->image_units / row_shape(limit->rule.measure).grain_units;
+}
+
+static void add_rolling(struct writer *w, const struct limit *limit, const struct charge *charge)
+{
+    add_suffix(w, redis_row_letter(&limit->rule), charge->until_s / charge->segment_s - 2);
+    add_number(w, SLOT_LEN, charge->slot);
+    if (limit->rule.measure == MEASURE_CREDITS)
+        add_number(w, PRICE_LEN, price_of(limit));
+}
+
+static void add_rate(struct writer *w, const struct limit *limit, const struct charge *charge)
+{
+    if (!w->has_time) {
+        *room(w, 1) = 't';
+        add_number(w, TIME_LEN, charge->at_us);
+        w->has_time = true;
+    }
+    add_suffix(w, redis_row_letter(&limit->rule), charge->until_s / charge->segment_s - 2);
+    add_number(w, COST_LEN, MIN(charge->amount, (INT64_C(1) << 47) - 1));
+}
+
+static void add_entry(struct writer *w, const struct limit *limit, int64_t images, int64_t asked_us)
+{
+    struct charge charge = charge_of(limit, images, asked_us);
+    bool is_owners = memcmp(w->out->token, redis_field(&limit->subject), FIELD_LEN) == 0;
+
+    if (limit->rule.kind == LIMIT_IN_FLIGHT && is_owners)
+        return;
+    add_subject(w, &limit->subject);
+    switch (limit->rule.kind) {
+    case LIMIT_NONE:
+        return;
+    case LIMIT_DAY:
+    case LIMIT_WEEK:
+    case LIMIT_MONTH:
+        add_suffix(w, redis_row_letter(&limit->rule), limit->window.ordinal);
+        if (limit->rule.measure == MEASURE_CREDITS)
+            add_number(w, PRICE_LEN, price_of(limit));
+        return;
+    case LIMIT_ROLLING:
+        add_rolling(w, limit, &charge);
+        return;
+    case LIMIT_RATE:
+        add_rate(w, limit, &charge);
+        return;
+    case LIMIT_IN_FLIGHT:
+        *room(w, 1) = 'i';
+        return;
+    }
+}
+
+/* Whose part it is: the account, or, of the team that is known by its limits alone, the first one's subject. */
+const struct account_digest *redis_part_owner(const struct reservation *r, int part)
+{
+    const struct limit *first = &r->limits[r->parts[part].first].limit;
+
+    return first->rule.scope == SCOPE_TEAM ? &first->subject : &r->account;
+}
+
+static struct hold_handle head(const struct reservation *r, int part, int64_t images)
+{
+    const struct account_digest *owner = redis_part_owner(r, part);
+    struct hold_handle handle = {
+        .bucket = (uint32_t)redis_get(owner->bytes, BUCKET_LEN) % BUCKETS,
+        .token_len = HEAD_LEN,
+    };
+
+    ASSERT(images >= 0 && images <= UINT16_MAX);
+    memcpy(handle.token, redis_field(owner), FIELD_LEN);
+    redis_put(handle.token + FIELD_LEN, ID_LEN, r->id);
+    redis_put(handle.token + FIELD_LEN + ID_LEN, IMAGES_LEN, (uint64_t)images);
+    return handle;
+}
+
+struct hold_handle redis_token_make(const struct reservation *r, int part, int64_t asked_us)
+{
+    const struct reservation_part *p = &r->parts[part];
+    struct hold_handle handle = head(r, part, r->held_images);
+    struct writer w = {.out = &handle, .field = handle.token};
+
+    for (int i = p->first; i < p->first + p->len; i++)
+        add_entry(&w, &r->limits[i].limit, r->held_images, asked_us);
+    return handle;
+}
+
+struct hold_handle redis_token_mark(const struct reservation *r, int part)
+{
+    return head(r, part, 0);
+}
+
+/* --- reading --- */
+
+/* Bytes of the entry that begins with this letter; the same walk is in the scripts. */
+static uint32_t entry_len(unsigned char letter)
+{
+    switch (letter) {
+    case '@':
+        return 1 + FIELD_LEN;
+    case 't':
+        return 1 + TIME_LEN;
+    case 'i':
+        return 1;
+    case 'g': /* NOLINT(bugprone-branch-clone): two widths that happen to be the same */
+        return SUFFIX_LEN + COST_LEN;
+    case 'r':
+        return SUFFIX_LEN + SLOT_LEN;
+    case 'R':
+        return SUFFIX_LEN + SLOT_LEN + PRICE_LEN;
+    default:
+        return letter > 96 ? SUFFIX_LEN : SUFFIX_LEN + PRICE_LEN;
+    }
 }
 
 static struct redis_key key_of(uint32_t bucket, struct text suffix)
@@ -82,26 +234,73 @@ struct redis_key redis_ledger_key(const struct hold_handle *handle)
     return key_of(handle->bucket, TEXT("h"));
 }
 
-int redis_token_windows(const struct hold_handle *handle)
+struct redis_key redis_row_key(uint32_t bucket, char letter, int64_t ordinal)
 {
-    return (int)(handle->token_len - HEAD_LEN) / SUFFIX_LEN;
+    unsigned char suffix[SUFFIX_LEN];
+
+    put_suffix(suffix, letter, ordinal);
+    return key_of(bucket, (struct text){(const char *)suffix, SUFFIX_LEN});
 }
 
-struct redis_key redis_row_key(const struct hold_handle *handle, int window)
+/* A row of segments may have moved on to the next. */
+static int add_rows(const struct hold_handle *handle, const unsigned char *entry,
+                    struct redis_key *out)
 {
-    const unsigned char *suffix = handle->token + HEAD_LEN + window * SUFFIX_LEN;
+    char letter = (char)entry[0];
+    int64_t ordinal;
 
-    return key_of(handle->bucket, (struct text){(const char *)suffix, SUFFIX_LEN});
+    if (letter == '@' || letter == 't' || letter == 'i')
+        return 0;
+    ordinal = get_ordinal(entry);
+    out[0] = redis_row_key(handle->bucket, letter, ordinal);
+    if (letter != 'g' && letter != 'r' && letter != 'R')
+        return 1;
+    out[1] = redis_row_key(handle->bucket, letter, ordinal + 1);
+    return 2;
 }
 
-int64_t redis_token_grains(const struct hold_handle *handle)
+int redis_token_rows(const struct hold_handle *handle, struct redis_key out[TOKEN_ROWS_MAX])
 {
-    return (int64_t)get_be(handle->token + FIELD_LEN + ID_LEN, 2);
+    uint32_t at = HEAD_LEN;
+    int len = 0;
+
+    while (at < handle->token_len && len + 2 <= TOKEN_ROWS_MAX) {
+        len += add_rows(handle, handle->token + at, out + len);
+        at += entry_len(handle->token[at]);
+    }
+    return len;
+}
+
+int64_t redis_token_images(const struct hold_handle *handle)
+{
+    return (int64_t)redis_get(handle->token + FIELD_LEN + ID_LEN, IMAGES_LEN);
 }
 
 uint64_t redis_token_id(const struct hold_handle *handle)
 {
-    return get_be(handle->token + FIELD_LEN, ID_LEN);
+    return redis_get(handle->token + FIELD_LEN, ID_LEN);
+}
+
+char redis_row_letter(const struct limit_rule *rule)
+{
+    bool is_credits = rule->measure == MEASURE_CREDITS;
+
+    switch (rule->kind) {
+    case LIMIT_DAY:
+        return is_credits ? 'C' : 'c';
+    case LIMIT_WEEK:
+        return is_credits ? 'W' : 'w';
+    case LIMIT_MONTH:
+        return is_credits ? 'M' : 'm';
+    case LIMIT_ROLLING:
+        return is_credits ? 'R' : 'r';
+    case LIMIT_RATE:
+        return 'g';
+    case LIMIT_IN_FLIGHT:
+    case LIMIT_NONE:
+        break;
+    }
+    return 'i';
 }
 
 int64_t redis_score(int64_t expires_us, bool is_committed)
@@ -116,11 +315,7 @@ int64_t redis_horizon(int64_t now_us)
     return now_us / 1000000 - EPOCH_S - HORIZON_LAG_S;
 }
 
-int64_t redis_row_expiry(const struct reservation *r, int64_t lease_us)
+int64_t redis_row_expiry(int64_t until_s, uint32_t bucket, int64_t lease_us)
 {
-    int64_t end_s = 0;
-
-    for (int i = 0; i < r->limits_len; i++)
-        end_s = MAX(end_s, r->limits[i].limit.window.end_s);
-    return end_s + lease_us / 1000000 + ROW_SPARE_S + (int64_t)(r->bucket % 3600);
+    return until_s + lease_us / 1000000 + ROW_SPARE_S + (int64_t)(bucket % 3600);
 }

@@ -1,15 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_token.h - keys, tokens and scores, as redis_scripts.h lays them out. */
+/* redis_token.h - keys, tokens and scores, as redis_scripts.h lays them out.
+ *
+ * A token: 6 bytes of the owner's digest, 8 of the reservation's id, 2 of the images held; then what was charged.
+ *
+ *   c w m + 5 digits              images of a day, week, month
+ *   C W M + 5 digits, u32         credits; thousandths an image
+ *   r     + 5 digits, u48         ROLLING images; the slot
+ *   R     + 5 digits, u48, u32    ROLLING credits; the slot, thousandths an image
+ *   g     + 5 digits, u48         RATE; microseconds of TAT for all images
+ *   t, u56                        when a RATE was charged, in microseconds
+ *   i                             IN_FLIGHT, where the subject is not the owner
+ *   @ + 6 bytes                   the subject of all that follow: not the owner's, or not the last one's
+ *
+ * Integers are big endian.  A daily quota alone takes 22 bytes; up to 64 a ledger stays a listpack. */
 #pragma once
 
 #include "base/text.h"
-#include "core/reservation.h"
+#include "quota/row.h"
 
 /* The same in all gateways on one Redis.  An empty bucket costs nothing; at 128 accounts a bucket this serves 8 million
  * active accounts a day. */
 #define BUCKETS 65536
 
 #define REDIS_KEY_MAX 24
+#define FIELD_LEN     6
 
 struct redis_key {
     char buf[REDIS_KEY_MAX];
@@ -23,15 +37,28 @@ struct hold_handle {
     unsigned char token[RESERVATION_TOKEN_MAX];
 };
 
-/* Sets r->bucket, r->token and r->token_len. */
-void redis_token_make(struct reservation *r);
+/* Whose part it is: it heads the tokens, and chooses the bucket. */
+const struct account_digest *redis_part_owner(const struct reservation *r, int part);
+/* One part of r, asked for at that time. */
+struct hold_handle redis_token_make(const struct reservation *r, int part, int64_t asked_us);
+/* Of a part, for what charges nothing: an inspection, a mark that an amend was done. */
+struct hold_handle redis_token_mark(const struct reservation *r, int part);
 
 struct redis_key redis_ledger_key(const struct hold_handle *handle);
-/* How many windows the hold is charged to, and the row of each. */
-int redis_token_windows(const struct hold_handle *handle);
-struct redis_key redis_row_key(const struct hold_handle *handle, int window);
-int64_t redis_token_grains(const struct hold_handle *handle);
+/* The rows that ending the hold may touch, as many as are returned. */
+#define TOKEN_ROWS_MAX (2 * LIMITS_MAX)
+int redis_token_rows(const struct hold_handle *handle, struct redis_key out[TOKEN_ROWS_MAX]);
+int64_t redis_token_images(const struct hold_handle *handle);
 uint64_t redis_token_id(const struct hold_handle *handle);
+
+/* A key in the bucket that ends in a letter and a number. */
+struct redis_key redis_row_key(uint32_t bucket, char letter, int64_t ordinal);
+/* The letter of the rows of a rule. */
+char redis_row_letter(const struct limit_rule *rule);
+static inline const unsigned char *redis_field(const struct account_digest *digest)
+{
+    return digest->bytes + 4; /* the bytes before choose the bucket */
+}
 
 static inline struct text redis_key_text(const struct redis_key *key)
 {
@@ -43,11 +70,15 @@ static inline struct text redis_token_text(const struct hold_handle *handle)
     return (struct text){(const char *)handle->token, handle->token_len};
 }
 
+/* Big endian. */
+void redis_put(unsigned char *out, int len, uint64_t value);
+uint64_t redis_get(const unsigned char *in, int len);
+
 /* Rounded up, so that a lease is never shorter than promised. */
 int64_t redis_score(int64_t expires_us, bool is_committed);
 /* What has a score up to this is expired.  Two seconds late, so that a gateway whose clock is a little ahead ends nobody's
  * lease early. */
 int64_t redis_horizon(int64_t now_us);
-/* When rows charged by this reservation may vanish (Unix seconds): no hold in them can live that long.  Spread over an
- * hour by bucket. */
-int64_t redis_row_expiry(const struct reservation *r, int64_t lease_us);
+/* When a row may vanish (Unix seconds) that is of use until then: no hold in it can live that long.  Spread over an hour
+ * by bucket. */
+int64_t redis_row_expiry(int64_t until_s, uint32_t bucket, int64_t lease_us);

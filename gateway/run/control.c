@@ -12,12 +12,12 @@
 
 #include <event2/event.h>
 
-#include "admin/admin.h"
 #include "admin/metrics.h"
 #include "backend/probe.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "dialect/dialect.h"
+#include "run/desk.h"
 #include "run/watch.h"
 #include "run/worker.h"
 
@@ -38,7 +38,7 @@ struct control {
     struct gate *gates[WORKERS_MAX];
     struct watch *watch;
     struct prober *prober;
-    struct admin *admin;
+    struct desk *desk;
     struct event *signals[SIGNALS];
     struct timer drain_timer;
     int64_t drain_until_us; /* 0: not draining */
@@ -53,10 +53,14 @@ static void set_body(struct admin_answer *out, char *body)
     out->body_len = body ? strlen(body) : 0;
 }
 
-static void answer_health(void *owner, struct admin_answer *out)
+static enum status answer_health(void *owner, const struct admin_ask *ask, struct admin_answer *out,
+                                 struct op *op)
 {
     UNUSED(owner);
+    UNUSED(ask);
+    UNUSED(op);
     set_body(out, strdup("ok\n"));
+    return ST_OK;
 }
 
 static int backends_up(const struct control *c)
@@ -69,7 +73,8 @@ static int backends_up(const struct control *c)
 }
 
 /* Ready: would serve a request now, as far as this gateway is concerned. */
-static void answer_ready(void *owner, struct admin_answer *out)
+static enum status answer_ready(void *owner, const struct admin_ask *ask, struct admin_answer *out,
+                                struct op *op)
 {
     const struct control *c = owner;
     bool is_draining = atomic_load(&c->shared.is_draining);
@@ -79,6 +84,8 @@ static void answer_ready(void *owner, struct admin_answer *out)
     bool is_ready = !is_draining && is_store_up && is_settled && up > 0;
     char *body = NULL;
 
+    UNUSED(ask);
+    UNUSED(op);
     if (asprintf(&body, "%s\ndraining: %s\nquota_store: %s\ntelemetry: %s\nbackends_up: %d of %d\n",
                  is_ready ? "ready" : "not ready", is_draining ? "yes" : "no",
                  is_store_up ? "up" : "down", is_settled ? "known" : "awaited", up,
@@ -86,26 +93,28 @@ static void answer_ready(void *owner, struct admin_answer *out)
         body = NULL;
     out->status = is_ready ? 200 : 503;
     set_body(out, body);
+    return ST_OK;
 }
 
-static void answer_metrics(void *owner, struct admin_answer *out)
+static enum status answer_metrics(void *owner, const struct admin_ask *ask,
+                                  struct admin_answer *out, struct op *op)
 {
     const struct control *c = owner;
     struct metrics_source source = {c->gates,   c->workers_len, c->backends,
                                     &c->shared, c->store,       c->config->generation};
+    enum status st = metrics_print(&source, clock_monotonic_us(), &out->body, &out->body_len);
 
-    if (metrics_print(&source, clock_monotonic_us(), &out->body, &out->body_len)) {
-        out->status = 500;
-        return;
-    }
+    UNUSED(ask);
+    UNUSED(op);
     out->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    return st;
 }
 
 static const struct admin_route routes[] = {
-    {"/healthz", answer_health},
-    {"/readyz", answer_ready},
-    {"/metrics", answer_metrics},
-    {NULL, NULL},
+    {"/healthz", answer_health, METHOD_GET, ACCESS_OPEN},
+    {"/readyz", answer_ready, METHOD_GET, ACCESS_OPEN},
+    {"/metrics", answer_metrics, METHOD_GET, ACCESS_OPEN},
+    {NULL, NULL, METHOD_NONE, ACCESS_NONE},
 };
 
 /* --- news --------------------------------------------------------------------------------------------------------------- */
@@ -207,6 +216,7 @@ static void reload(struct control *c)
     }
     next->generation = c->config->generation + 1;
     report_restart_changes(c, next);
+    desk_configure(c->desk, next);
     config_unref(&c->config);
     c->config = next;
     log_set_level((enum log_level)next->log_level);
@@ -324,18 +334,34 @@ static enum status open_shared(struct control *c)
     return ST_OK;
 }
 
+static enum status open_desk(struct control *c)
+{
+    struct desk_terms terms = {
+        .loop = c->loop,
+        .config = c->config,
+        .store = c->store,
+        .workers = c->workers,
+        .workers_len = c->workers_len,
+        .own = {routes, c},
+    };
+
+    enum status st = desk_open(&terms, &c->desk);
+
+    for (int i = 0; i < c->workers_len && st == ST_OK; i++) {
+        c->gates[i]->charged = desk_charged;
+        c->gates[i]->charged_owner = c->desk;
+    }
+    return st;
+}
+
 static enum status open_control(struct control *c)
 {
     enum status st = watch_start(c->loop, c->backends, on_reading, c, &c->watch);
 
     if (st == ST_OK)
         st = prober_start(c->loop, c->backends, on_backend_returned, c, &c->prober);
-    if (st == ST_OK && c->config->has_admin)
-        st = listener_check_free(&c->config->admin);
-    if (st == ST_OK && c->config->has_admin)
-        st = admin_open(c->loop, &c->config->admin, routes, c, &c->admin);
-    if (st == ST_OK && c->admin)
-        log_listening("admin_listening", admin_address(c->admin));
+    if (st == ST_OK)
+        st = open_desk(c);
     return st;
 }
 
@@ -366,13 +392,14 @@ static enum status start(struct control *c)
 
 static void end(struct control *c)
 {
-    admin_close(&c->admin);
+    desk_close(c->desk);
     for (int i = 0; i < c->workers_len; i++)
         worker_join(&c->workers[i]);
     for (int i = 0; i < c->workers_len; i++)
         worker_close(&c->workers[i]);
     for (int i = 0; i < c->workers_len; i++)
         worker_free(&c->workers[i]);
+    desk_free(&c->desk);
     prober_stop(&c->prober);
     watch_stop(&c->watch);
     if (c->store)

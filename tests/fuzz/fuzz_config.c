@@ -32,6 +32,34 @@ static void try_main(struct text document)
     config_unref(&config);
 }
 
+/* A policy that loads can be applied: to each tier and team, for every model that a rule names. */
+static void apply_to(const struct policy *policy, int tier, int team, struct text model)
+{
+    const struct account account = {.tier = tier, .team = team};
+    const struct job job = {.operation = OPERATION_GENERATE, .images = 1, .model = model};
+    struct terms terms;
+
+    policy_terms(policy, &account, &job, NOW_S, &terms);
+    ASSERT(!terms.is_over_limits_max);
+    for (int i = 0; i < terms.limits_len; i++) {
+        const struct limit *limit = &terms.limits[i];
+
+        ASSERT(limit->rule.units >= 0 && limit->image_units >= 0);
+        ASSERT(!limit_is_calendar(limit->rule.kind) ||
+               (limit->window.start_s <= NOW_S && NOW_S < limit->window.end_s));
+    }
+}
+
+static void apply(const struct policy *policy)
+{
+    for (int i = 0; i < policy->tiers_len; i++)
+        for (int team = -1; team < policy->teams_len; team++) {
+            apply_to(policy, i, team, TEXT_NONE);
+            for (int k = 0; k < policy->tiers[i].rules_len; k++)
+                apply_to(policy, i, team, text_of(policy->tiers[i].rules[k].model));
+        }
+}
+
 static void try_policy(struct text document)
 {
     char error[CONFIG_ERROR_MAX];
@@ -42,7 +70,11 @@ static void try_policy(struct text document)
     ASSERT(memory);
     reader_init(&r, memory, NULL, NOW_S, error);
     /* The 64 names of tiers are soon used up: an error like any other. */
-    check(policies_read_text(&r, "/nonexistent/policy.yaml", document, &policy), error);
+    enum status st = policies_read_text(&r, "/nonexistent/policy.yaml", document, &policy);
+
+    check(st, error);
+    if (st == ST_OK)
+        apply(&policy);
     reader_fini(&r);
     config_memory_free(&memory);
 }

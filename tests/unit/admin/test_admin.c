@@ -1,206 +1,292 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_admin.c - the operator's listener.  Opens sockets: it is one. */
+/* test_admin.c - the listeners, on the loopback and a Unix socket: who may ask what, bodies, waits, and leaving. */
+#include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "admin/admin.h"
-#include "unit/whole.h"
+
+#define TOKEN "a-token-of-some-length"
 
 static struct loop *loop;
 static struct admin *admin;
-static char got[1 << 20];
-static char *big;
-static int asked;
+static char folder[64], path[96];
 
-static void answer_small(void *owner, struct admin_answer *out)
+/* What the route was asked, and whom it keeps waiting. */
+static struct {
+    bool is_later;
+    struct op *waiting;
+    struct admin_answer *out;
+    int asks, cancels;
+    char param[64], body[64];
+} seen;
+
+static void on_cancel(struct op *op)
 {
-    cr_assert_eq(owner, &asked);
-    asked++;
-    out->body = strdup("ok\n");
-    out->body_len = 3;
+    UNUSED(op);
+    seen.cancels++;
+    seen.waiting = NULL;
 }
 
-static void answer_big(void *owner, struct admin_answer *out)
+static void say(struct admin_answer *out)
 {
-    UNUSED(owner);
-    out->content_type = "text/big";
-    out->body = strdup(big);
-    out->body_len = strlen(big);
+    out->body = strdup("done");
+    out->body_len = 4;
 }
 
-static void answer_nothing(void *owner, struct admin_answer *out)
+static enum status answer(void *owner, const struct admin_ask *ask, struct admin_answer *out,
+                          struct op *op)
 {
-    UNUSED(owner);
-    out->status = 500;
+    cr_assert_eq(owner, &seen);
+    seen.asks++;
+    snprintf(seen.param, sizeof(seen.param), "%.*s", TEXT_ARG(ask->param));
+    snprintf(seen.body, sizeof(seen.body), "%.*s", TEXT_ARG(ask->body));
+    if (!seen.is_later) {
+        say(out);
+        return ST_OK;
+    }
+    seen.waiting = op;
+    seen.out = out;
+    op->cancel = on_cancel;
+    return ST_PENDING;
 }
 
 static const struct admin_route routes[] = {
-    {"/healthz", answer_small}, {"/big", answer_big}, {"/nothing", answer_nothing}, {NULL, NULL}};
+    {"/open", answer, METHOD_GET, ACCESS_OPEN},
+    {"/read/*", answer, METHOD_GET, ACCESS_READ},
+    {"/change", answer, METHOD_POST, ACCESS_CHANGE},
+    {NULL, NULL, METHOD_NONE, ACCESS_NONE},
+};
 
-static void begin(void)
+static void start(const char *token)
 {
-    struct address at;
+    struct address loopback, local;
+    char text[128];
 
-    big = calloc(1, 500001);
-    memset(big, 'b', 500000);
+    memset(&seen, 0, sizeof(seen));
+    snprintf(folder, sizeof(folder), "/tmp/meltguard-admin-XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/admin.sock", folder);
+    snprintf(text, sizeof(text), "unix:%s", path);
+    cr_assert_eq(address_parse(TEXT("127.0.0.1:0"), &loopback), ST_OK);
+    cr_assert_eq(address_parse(text_of(text), &local), ST_OK);
     cr_assert_eq(loop_new(&loop), ST_OK);
-    cr_assert_eq(address_parse(TEXT("127.0.0.1:0"), &at), ST_OK);
-    cr_assert_eq(admin_open(loop, &at, routes, &asked, &admin), ST_OK);
+    struct admin_terms terms = {
+        .loop = loop,
+        .places_len = 2,
+        .places = {&loopback, &local},
+        .tables_len = 1,
+        .tables = {{routes, &seen}},
+        .token = token,
+    };
+    cr_assert_eq(admin_open(&terms, &admin), ST_OK);
 }
 
-static void end(void)
+static void stop(void)
 {
-    admin_close(&admin);
     admin_close(&admin);
     loop_run_once(loop, 0);
     loop_free(&loop);
-    free(big);
+    unlink(path);
+    rmdir(folder);
 }
 
-static int visit(void)
+static void turns(void)
 {
-    const struct address *at = admin_address(admin);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    for (int i = 0; i < 10; i++)
+        loop_run_once(loop, 1);
+}
+
+static int connect_to(int place)
+{
+    const struct address *at = admin_address(admin, place);
+    int fd = socket(at->sa.sa_family, SOCK_STREAM, 0);
 
     cr_assert_eq(connect(fd, &at->sa, at->len), 0);
     return fd;
 }
 
-static void say(int fd, const char *bytes)
+static void send_all(int fd, const char *text)
 {
-    cr_assert_eq(send(fd, bytes, strlen(bytes), MSG_NOSIGNAL), (ssize_t)strlen(bytes));
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    turns();
 }
 
-/* Reads until the end. */
-static const char *hear(int fd)
+/* What has come; closes. */
+static const char *take(int fd)
 {
-    size_t len = 0;
+    static char buf[4096];
+    ssize_t len;
 
-    for (int i = 0; i < 2000; i++) {
-        ssize_t n;
-
-        loop_run_once(loop, 1);
-        n = recv(fd, got + len, sizeof(got) - 1 - len, MSG_DONTWAIT);
-        if (n == 0)
-            break;
-        len += n > 0 ? (size_t)n : 0;
-    }
-    got[len] = '\0';
+    turns();
+    len = recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT);
+    buf[len > 0 ? len : 0] = '\0';
     close(fd);
-    return got;
+    turns();
+    return buf;
 }
 
-static const char *ask(const char *request)
-{
-    int fd = visit();
+enum { BY_ADDRESS, BY_SOCKET };
 
-    say(fd, request);
-    return hear(fd);
+static int ask(int place, const char *request)
+{
+    int fd = connect_to(place);
+    int status = 0;
+
+    send_all(fd, request);
+    cr_assert_eq(sscanf(take(fd), "HTTP/1.1 %d ", &status), 1, "%s", request);
+    return status;
 }
 
-static void has(const char *answer, const char *what)
+#define HOST   "Host: admin\r\n"
+#define BEARER "Authorization: Bearer " TOKEN "\r\n"
+#define CHANGE "POST /change HTTP/1.1\r\n" HOST
+
+Test(admin, without_a_token_changes_come_by_the_socket)
 {
-    cr_assert(strstr(answer, what), "%s in %.300s", what, answer);
+    struct stat info;
+
+    start(NULL);
+    cr_expect_eq(ask(BY_ADDRESS, "GET /open HTTP/1.1\r\n" HOST "\r\n"), 200);
+    cr_expect_eq(ask(BY_ADDRESS, "GET /read/a%20b HTTP/1.1\r\n" HOST "\r\n"), 200);
+    cr_expect_str_eq(seen.param, "a b");
+    cr_expect_eq(ask(BY_ADDRESS, CHANGE "Content-Length: 0\r\n\r\n"), 403);
+    cr_expect_eq(ask(BY_ADDRESS, CHANGE BEARER "Content-Length: 0\r\n\r\n"), 403);
+    cr_expect_eq(seen.asks, 2);
+    cr_expect_eq(ask(BY_SOCKET, CHANGE "Content-Length: 5\r\n\r\nhello"), 200);
+    cr_expect_str_eq(seen.body, "hello");
+    cr_assert_eq(stat(path, &info), 0);
+    cr_expect_eq(info.st_mode & 0777, 0660);
+    stop();
 }
 
-WHOLE_TEST(admin, answers)
+Test(admin, with_a_token_it_is_needed)
 {
-    const char *answer = ask("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
-
-    has(answer, "HTTP/1.1 200 OK\r\n");
-    has(answer, "content-length: 3\r\n");
-    has(answer, "connection: close\r\n");
-    has(answer, "\r\n\r\nok\n");
+    start(TOKEN);
+    cr_expect_eq(ask(BY_ADDRESS, "GET /open HTTP/1.1\r\n" HOST "\r\n"), 200);
+    cr_expect_eq(ask(BY_ADDRESS, "GET /read/x HTTP/1.1\r\n" HOST "\r\n"), 401);
+    cr_expect_eq(
+        ask(BY_ADDRESS, "GET /read/x HTTP/1.1\r\n" HOST "Authorization: Bearer nope\r\n\r\n"), 401);
+    cr_expect_eq(
+        ask(BY_ADDRESS, "GET /read/x HTTP/1.1\r\n" HOST "Authorization: Basic " TOKEN "\r\n\r\n"),
+        401);
+    cr_expect_eq(ask(BY_ADDRESS, CHANGE "Content-Length: 0\r\n\r\n"), 401);
+    cr_expect_eq(seen.asks, 1);
+    cr_expect_eq(ask(BY_ADDRESS, "GET /read/x HTTP/1.1\r\n" HOST BEARER "\r\n"), 200);
+    cr_expect_eq(ask(BY_ADDRESS, CHANGE BEARER "Content-Length: 0\r\n\r\n"), 200);
+    cr_expect_eq(ask(BY_SOCKET, CHANGE "Content-Length: 0\r\n\r\n"), 200);
+    admin_set_token(admin, "another-token-entirely");
+    cr_expect_eq(ask(BY_ADDRESS, "GET /read/x HTTP/1.1\r\n" HOST BEARER "\r\n"), 401);
+    stop();
 }
 
-WHOLE_TEST(admin, head_has_no_body)
+Test(admin, bodies_come_in_pieces_and_in_chunks)
 {
-    const char *answer = ask("HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
-
-    has(answer, "content-length: 3\r\n");
-    cr_assert_null(strstr(answer, "ok\n"));
+    start(NULL);
+    int fd = connect_to(BY_SOCKET);
+    send_all(fd, CHANGE "Content-Length: 6\r\n\r\nab");
+    send_all(fd, "cd");
+    cr_expect_eq(seen.asks, 0);
+    send_all(fd, "ef");
+    cr_expect_eq(seen.asks, 1);
+    cr_expect_str_eq(seen.body, "abcdef");
+    cr_expect_not_null(strstr(take(fd), "\r\n\r\ndone"));
+    cr_expect_eq(ask(BY_SOCKET, CHANGE "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+                 200);
+    cr_expect_str_eq(seen.body, "abc");
+    fd = connect_to(BY_SOCKET);
+    send_all(fd, CHANGE "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    send_all(fd, "ok");
+    cr_expect_not_null(strstr(take(fd), "100 Continue"));
+    cr_expect_str_eq(seen.body, "ok");
+    stop();
 }
 
-WHOLE_TEST(admin, query_does_not_matter)
+Test(admin, refuses_what_it_does_not_serve)
 {
-    has(ask("GET /healthz?verbose HTTP/1.1\r\nHost: h\r\n\r\n"), "200 OK");
+    start(NULL);
+    cr_expect_eq(ask(BY_SOCKET, "GET /nothing HTTP/1.1\r\n" HOST "\r\n"), 404);
+    cr_expect_eq(ask(BY_SOCKET, "DELETE /open HTTP/1.1\r\n" HOST "\r\n"), 405);
+    cr_expect_eq(ask(BY_SOCKET, "nonsense\r\n\r\n"), 400);
+    cr_expect_eq(ask(BY_SOCKET, CHANGE "Transfer-Encoding: chunked\r\n\r\nzz\r\n"), 400);
+    cr_expect_eq(seen.asks, 0);
+    stop();
 }
 
-WHOLE_TEST(admin, refusals)
+Test(admin, a_long_body_is_413)
 {
-    has(ask("GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n"), "HTTP/1.1 404 ");
-    has(ask("POST /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"), "HTTP/1.1 405 ");
-    has(got, "allow: GET, HEAD\r\n");
-    has(ask("nonsense\r\n\r\n"), "HTTP/1.1 400 ");
-    has(ask("GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n"), "HTTP/1.1 500 ");
-    cr_assert_eq(asked, 0);
+    static char piece[66001];
+
+    start(NULL);
+    memset(piece, 'x', sizeof(piece) - 1);
+    int fd = connect_to(BY_SOCKET);
+    send_all(fd, CHANGE "Content-Length: 70000\r\n\r\n");
+    send_all(fd, piece);
+    turns();
+    cr_expect_not_null(strstr(take(fd), " 413 "));
+    cr_expect_eq(seen.asks, 0);
+    stop();
 }
 
-WHOLE_TEST(admin, head_too_large)
+Test(admin, head_is_answered_without_a_body)
 {
-    char *head = calloc(1, 9000);
-
-    strcpy(head, "GET / HTTP/1.1\r\nX: ");
-    memset(head + strlen(head), 'x', 8500);
-    has(ask(head), "HTTP/1.1 431 ");
-    free(head);
+    start(NULL);
+    int fd = connect_to(BY_SOCKET);
+    send_all(fd, "HEAD /open HTTP/1.1\r\n" HOST "\r\n");
+    const char *answered = take(fd);
+    cr_expect_not_null(strstr(answered, "content-length: 4\r\n"));
+    cr_expect_null(strstr(answered, "done"));
+    stop();
 }
 
-WHOLE_TEST(admin, request_in_pieces)
+Test(admin, an_answer_may_come_later)
 {
-    int fd = visit();
-
-    say(fd, "GET /hea");
-    for (int i = 0; i < 3; i++)
-        loop_run_once(loop, 5);
-    say(fd, "lthz HTTP/1.1\r\nHost: h\r\n\r\n");
-    has(hear(fd), "200 OK");
+    start(NULL);
+    seen.is_later = true;
+    int fd = connect_to(BY_SOCKET);
+    send_all(fd, "GET /read/x HTTP/1.1\r\n" HOST "\r\n");
+    cr_assert_not_null(seen.waiting);
+    say(seen.out);
+    op_done(seen.waiting, ST_OK);
+    cr_expect_not_null(strstr(take(fd), "\r\n\r\ndone"));
+    stop();
 }
 
-WHOLE_TEST(admin, large_answer_to_a_slow_reader)
+Test(admin, an_answer_may_fail)
 {
-    const char *answer = ask("GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
-
-    has(answer, "content-type: text/big\r\n");
-    cr_assert_str_eq(strstr(answer, "\r\n\r\n") + 4, big);
+    start(NULL);
+    seen.is_later = true;
+    int fd = connect_to(BY_SOCKET);
+    send_all(fd, "GET /read/x HTTP/1.1\r\n" HOST "\r\n");
+    op_done(seen.waiting, ST_NOMEM);
+    cr_expect_not_null(strstr(take(fd), " 500 "));
+    stop();
 }
 
-WHOLE_TEST(admin, visitor_that_leaves_in_the_middle)
+Test(admin, leaving_cancels)
 {
-    int fd = visit();
-
-    say(fd, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+    start(NULL);
+    seen.is_later = true;
+    int fd = connect_to(BY_SOCKET);
+    send_all(fd, "GET /read/x HTTP/1.1\r\n" HOST "\r\n");
+    cr_assert_not_null(seen.waiting);
     close(fd);
-    for (int i = 0; i < 5; i++)
-        loop_run_once(loop, 1);
-    has(ask("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"), "200 OK");
+    turns();
+    cr_expect_eq(seen.cancels, 1);
+    stop();
 }
 
-WHOLE_TEST(admin, closed_with_visitors)
+Test(admin, closing_cancels_too)
 {
-    int fd = visit();
-
-    for (int i = 0; i < 3; i++)
-        loop_run_once(loop, 1);
-    admin_close(&admin);
-    cr_assert_str_eq(hear(fd), "");
-}
-
-WHOLE_TEST(admin, not_more_visitors_than_it_can_hold)
-{
-    int fds[66];
-
-    for (int i = 0; i < 66; i++) {
-        fds[i] = visit();
-        loop_run_once(loop, 1);
-    }
-    for (int i = 0; i < 3; i++)
-        loop_run_once(loop, 1);
-    cr_assert_eq(recv(fds[65], got, 1, MSG_DONTWAIT), 0, "turned away");
-    for (int i = 0; i < 66; i++)
-        close(fds[i]);
-    for (int i = 0; i < 3; i++)
-        loop_run_once(loop, 1);
-    has(ask("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"), "200 OK");
+    start(NULL);
+    seen.is_later = true;
+    int fd = connect_to(BY_SOCKET);
+    send_all(fd, "GET /read/x HTTP/1.1\r\n" HOST "\r\n");
+    cr_assert_not_null(seen.waiting);
+    stop();
+    cr_expect_eq(seen.cancels, 1);
+    close(fd);
 }

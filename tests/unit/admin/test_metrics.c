@@ -20,7 +20,7 @@ static bool is_up(const struct quota_store *store)
 }
 
 static const struct quota_store_ops store_ops = {.name = "up", .is_up = is_up};
-static const struct quota_store store = {&store_ops};
+static const struct quota_store store = {.ops = &store_ops};
 
 static void begin(void)
 {

@@ -42,6 +42,58 @@ Test(accounts, an_empty_list_has_no_keys)
     config_unref(&config);
 }
 
+static const char with_teams[] =
+    "tiers: {free: {images: {per_day: 3}}}\n"
+    "teams: {zeta: {images: {per_day: 9}}, acme: {images: {per_day: 5}}}\n";
+
+Test(accounts, teams_and_time_zones)
+{
+    fixture_write("policy.yaml", with_teams);
+    fixture_write(
+        "accounts.yaml",
+        "keys:\n"
+        "  - {sha256: " A64 ", account: a, tier: free}\n"
+        "  - {sha256: " B64 ", account: b, tier: free, team: zeta, timezone: Europe/Berlin}\n"
+        "  - {sha256: " C64 ", account: b, tier: free, timezone: Europe/Berlin, team: zeta}\n");
+    struct config *config = fixture_load_ok(MAIN);
+    const struct key_entry *keys = config->identity[0].keys;
+
+    cr_expect_eq(keys[0].team, -1);
+    cr_expect_null(keys[0].zone);
+    cr_expect_eq(keys[1].team, 1, "teams are ordered by their names");
+    cr_assert_not_null(keys[1].zone);
+    cr_expect_eq(zone_offset_at(keys[1].zone, FIXTURE_NOW_S), 3600);
+    cr_expect_eq(keys[1].zone, keys[2].zone, "a zone is built once");
+    config_unref(&config);
+}
+
+Test(accounts, an_account_has_one_team_and_one_time_zone)
+{
+    static const struct row {
+        const char *text, *error;
+    } rows[] = {
+        {"keys:\n  - {sha256: " B64 ", account: a, tier: free, team: acme}\n"
+         "  - {sha256: " A64 ", account: a, tier: free}\n",
+         "accounts.yaml:3:5: account 'a' in another team than in line 2, expected one team"},
+        {"keys:\n  - {sha256: " B64 ", account: a, tier: free}\n"
+         "  - {sha256: " A64 ", account: a, tier: free, timezone: UTC}\n",
+         "accounts.yaml:3:5: account 'a' in another time zone than in line 2, expected one"},
+        {"keys:\n  - {sha256: " A64 ", account: a, tier: free, team: acm}\n",
+         "accounts.yaml:2:110: wrong value 'acm' for 'team', expected the name of a team"},
+        {"keys:\n  - {sha256: " A64 ", account: a, tier: free, timezone: Mars/Base}\n",
+         "accounts.yaml:2:114: wrong value 'Mars/Base' for 'timezone', expected a zone"},
+    };
+
+    fixture_write("policy.yaml", with_teams);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct config *config = NULL;
+        fixture_write("accounts.yaml", rows[i].text);
+        cr_expect_eq(fixture_load(MAIN, &config), ST_INVALID, "%s", rows[i].text);
+        cr_expect_eq(strncmp(fixture_error, rows[i].error, strlen(rows[i].error)), 0,
+                     "%s: got \"%s\", not \"%s\"", rows[i].text, fixture_error, rows[i].error);
+    }
+}
+
 Test(accounts, what_is_wrong_is_said_without_the_key)
 {
     static const struct row {

@@ -117,7 +117,8 @@ Test(config, everything_else_that_can_be_written)
         "quota_store: redis://me:s%65cret@cache:7000/2\n" MAIN_POLICIES "identity:\n"
         "  - header: {account: X-Account, default_tier: plus, trust: [10.0.0.0/8, '::1']}\n"
         "  - address: {tier: free}\n"
-        "  - header: {account: X-B, tier: X-T, default_tier: staff, trust: [10.0.0.0/8]}\n"
+        "  - header: {account: X-B, tier: X-T, team: X-C, default_tier: staff, trust: "
+        "[10.0.0.0/8]}\n"
         "backends:\n"
         "  - {name: a, url: 'http://a/', dialect: openai}\n"
         "  - name: b\n"
@@ -137,6 +138,8 @@ Test(config, everything_else_that_can_be_written)
     cr_expect_eq(config->identity[0].trust_len, 2);
     cr_expect_eq(config->identity[1].prefix_v6, 64);
     cr_expect_str_eq(config->identity[2].tier_header, "X-T");
+    cr_expect_str_eq(config->identity[2].team_header, "X-C");
+    cr_expect_null(config->identity[0].team_header);
     cr_expect_eq(config->identity[2].tier, 2);
     cr_expect_str_eq(config->backends[0].url.path, "");
     cr_expect_eq(config->backends[0].max_in_flight, 1);
@@ -208,6 +211,10 @@ static const struct row {
     {IDENTITY("header: {account: X-A, tier: X-T, trust: [10.0.0.0/33]}"), "4:55: wrong value"},
     {IDENTITY("header: {account: X A, tier: X-T, trust: [10.0.0.0/8]}"), "4:31: wrong value 'X A'"},
     {IDENTITY("header: {account: X-A, trust: [10.0.0.0/8]}"), "4:21: no tier, expected 'tier'"},
+    {IDENTITY("header: {account: X-A, tier: X-T, team: x-t, trust: [10.0.0.0/8]}"),
+     "4:21: one header for the team"},
+    {IDENTITY("header: {account: X-A, tier: X-T, team: x-a, trust: [10.0.0.0/8]}"),
+     "4:21: one header for the team"},
     {IDENTITY("header: {account: X-A, tier: x-a, trust: [10.0.0.0/8]}"), "4:21: one header for"},
     {IDENTITY("address: {tier: free, prefix_v4: 33}"), "4:46: wrong value '33' for 'prefix_v4'"},
     {IDENTITY("address: {tier: free, prefix_v6: 0}"), "4:46: wrong value '0' for 'prefix_v6'"},

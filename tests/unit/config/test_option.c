@@ -20,7 +20,10 @@ Test(option, defaults)
     cr_expect_eq(config->body_bytes, 33554432);
     cr_expect_eq(config->head_timeout_ms, 10000);
     cr_expect_eq(config->answer_timeout_ms, 600000);
+    cr_expect_eq(config->quota_timeout_ms, 0, "auto");
     cr_expect_eq(config->commit, COMMIT_SENT);
+    cr_expect_eq(config->wait_replicas, 0);
+    cr_expect_str_eq(config->tls_ca, "");
     cr_expect_eq(config->when_stale, WHEN_STALE_OVERLOADED);
     cr_expect_eq(config->access_format, ACCESS_FORMAT_JSON);
     cr_expect_eq(config->log_level, LOG_NOTE);
@@ -37,7 +40,9 @@ Test(option, are_read)
         "workers: 8\nmax_waiting: 0\n"
         "timeouts: {head: 250ms, answer: 1h, drain: 0s}\n"
         "limits:\n  body: 4GiB\n  spool_dir: /var/tmp\n"
-        "quota: {commit: acknowledged, lease: 500ms}\n"
+        "quota: {commit: acknowledged, lease: 500ms, timeout: 5ms, wait_replicas: 2, tls_ca: "
+        "a.pem,\n"
+        "  tls_cert: b.pem, tls_key: c.pem}\n"
         "telemetry: {when_stale: unknown}\nlog: {format: text, level: debug, access: off}\n");
 
     cr_expect_eq(config->workers, 8);
@@ -49,6 +54,11 @@ Test(option, are_read)
     cr_expect_str_eq(config->spool_dir, "/var/tmp");
     cr_expect_eq(config->commit, COMMIT_ACKNOWLEDGED);
     cr_expect_eq(config->lease_ms, 500);
+    cr_expect_eq(config->quota_timeout_ms, 5);
+    cr_expect_eq(config->wait_replicas, 2);
+    cr_expect_str_eq(config->tls_ca, "a.pem");
+    cr_expect_str_eq(config->tls_cert, "b.pem");
+    cr_expect_str_eq(config->tls_key, "c.pem");
     cr_expect_eq(config->when_stale, WHEN_STALE_UNKNOWN);
     cr_expect_eq(config->access_format, ACCESS_FORMAT_TEXT);
     cr_expect_eq(config->log_level, LOG_DEBUG);

@@ -109,6 +109,29 @@ Test(policies, defaults)
     cr_expect_str_eq(policy.messages[0].text, "image generation unavailable");
 }
 
+Test(policies, steps_on_trial_and_what_to_do_without_a_store)
+{
+    cr_assert_eq(
+        fixture_load_policy(
+            "stagger: 30min\n"
+            "tiers:\n"
+            "  a: {images: unlimited}\n"
+            "  b: {images: unlimited, on_store_down: open}\n"
+            "  c: {images: unlimited, on_store_down: open}\n"
+            "  d: {images: unlimited, on_store_down: closed}\n"
+            "shed: {queue_depth: [{above: 9, resume_below: 8, tiers: all, dry_run: true},\n"
+            "                     {above: 9, resume_below: 8, tiers: all}]}\n",
+            memory, &policy),
+        ST_OK, "%s", fixture_error);
+    cr_expect_eq(policy.stagger_s, 1800);
+    cr_expect_eq(policy.tiers[0].on_store_down, STORE_DOWN_CLOSED, "unless it is said");
+    cr_expect_eq(policy.tiers[1].on_store_down, STORE_DOWN_OPEN);
+    cr_expect_eq(policy.tiers[2].on_store_down, STORE_DOWN_OPEN);
+    cr_expect_eq(policy.tiers[3].on_store_down, STORE_DOWN_CLOSED);
+    cr_expect(policy.ladder.steps[0].is_dry_run);
+    cr_expect_not(policy.ladder.steps[1].is_dry_run);
+}
+
 Test(policies, sixteen_tiers_have_a_bit_each)
 {
     char text[2048] = "shed: {queue_depth: [{above: 1, resume_below: 1, tiers: all}]}\ntiers:\n";
@@ -135,10 +158,15 @@ Test(policies, what_is_wrong_is_said_with_its_place)
         {"timezone: UTC\n", "p.yaml:1:1: no key 'tiers' here, expected a mapping of tiers"},
         {"tier: {}\n", "p.yaml:1:1: unknown key 'tier', expected 'tiers' perhaps"},
         {TIERS "colour: red\n",
-         "p.yaml:2:1: unknown key 'colour', expected one of: timezone, tiers, "
-         "shed, unavailable_message"},
+         "p.yaml:2:1: unknown key 'colour', expected one of: timezone, stagger, sizes, prices, "
+         "tiers, teams, shed, unavailable_message"},
         {"timezone: Mars/Base\n" TIERS,
          "p.yaml:1:11: wrong value 'Mars/Base' for 'timezone', expected a zone of the tz database"},
+        {"stagger: 90\n" TIERS, "p.yaml:1:10: wrong value '90' for 'stagger', expected a duration"},
+        {"stagger: 1500ms\n" TIERS, "p.yaml:1:10: wrong value '1500ms'"},
+        {"stagger: 13h\n" TIERS, "p.yaml:1:10: wrong value '13h'"},
+        {"tiers: {free: {images: unlimited, on_store_down: maybe}}\n",
+         "p.yaml:1:50: wrong value 'maybe' for 'on_store_down', expected closed or open"},
         {"timezone: ../../../etc/passwd\n" TIERS, "p.yaml:1:11: wrong value '../../../etc/passwd'"},
         {"tiers: {}\n", "p.yaml:1:8: 0 tiers, expected 1 to 16"},
         {"tiers: [free]\n", "p.yaml:1:8: a list for 'tiers', expected a mapping"},
@@ -147,19 +175,20 @@ Test(policies, what_is_wrong_is_said_with_its_place)
         {"tiers: {free: 3}\n",
          "p.yaml:1:15: a single value, expected a mapping with the key 'images'"},
         {"tiers: {free: {}}\n",
-         "p.yaml:1:15: no key 'images' here, expected unlimited or {per_day: N}"},
-        {"tiers: {free: {images: 3}}\n",
-         "p.yaml:1:24: wrong value '3' for 'images', expected unlimited or {per_day: N}"},
+         "p.yaml:1:15: no key 'images' or 'credits' here, expected unlimited, or limits such as"},
+        {"tiers: {free: {images: 3}}\n", "p.yaml:1:24: wrong value '3' for 'images', expected "
+                                         "unlimited, or limits such as {per_day: 3}"},
         {"tiers: {free: {images: [3]}}\n",
-         "p.yaml:1:24: a list for 'images', expected unlimited or {per_day: N}"},
-        {"tiers: {free: {images: {}}}\n", "p.yaml:1:24: no key 'per_day' here, expected"},
+         "p.yaml:1:24: a list for 'images', expected unlimited, or limits such as {per_day: 3}"},
+        {"tiers: {free: {images: {}}}\n", "p.yaml:1:24: no limit for 'images', expected"},
         {"tiers: {free: {images: {per_day: -1}}}\n", "p.yaml:1:34: wrong value '-1' for 'per_day'"},
         {"tiers: {free: {images: {per_day: 1.5}}}\n",
          "p.yaml:1:34: wrong value '1.5' for 'per_day'"},
         {"tiers: {free: {images: {per_hour: 1}}}\n",
          "p.yaml:1:25: unknown key 'per_hour', expected"},
-        {"tiers: {free: {images: {per_day: 1000000001}}}\n",
-         "p.yaml:1:34: wrong value '1000000001'"},
+        {"tiers: {free: {images: {per_day: 16777216}}}\n",
+         "p.yaml:1:34: wrong value '16777216' for 'per_day', expected a whole number of images, 0 "
+         "to 16777215"},
         {"tiers: {free: {images: unlimited, max_images_per_request: 11}}\n",
          "p.yaml:1:59: wrong value '11' for 'max_images_per_request', expected a whole number, 1 "
          "to "
@@ -185,6 +214,8 @@ Test(policies, what_is_wrong_is_said_with_its_place)
         {STEP "{above: 80, resume_below: 76, tiers: []}]}\n", "p.yaml:2:63: a list for 'tiers'"},
         {STEP "{above: 80, resume_below: 76, tiers: [free, free]}]}\n",
          "p.yaml:2:70: tier 'free' twice in one step"},
+        {STEP "{above: 80, resume_below: 76, tiers: all, dry_run: yes}]}\n",
+         "p.yaml:2:77: wrong value 'yes' for 'dry_run', expected true or false"},
         {DEPTH "{above: 0, resume_below: 0, tiers: all}]}\n", "p.yaml:2:30: wrong value '0'"},
         {DEPTH "{above: 1.5, resume_below: 1, tiers: all}]}\n", "p.yaml:2:30: wrong value '1.5'"},
         {TIERS "unavailable_message: no\n",

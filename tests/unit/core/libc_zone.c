@@ -39,7 +39,7 @@ static int64_t transition(int64_t low_s, int64_t high_s)
     return high_s;
 }
 
-void libc_zone_use(struct libc_zone *zone, const char *name)
+void libc_zone_use_between(struct libc_zone *zone, const char *name, int64_t from_s, int64_t to_s)
 {
     char path[128];
     int len = 0;
@@ -51,16 +51,26 @@ void libc_zone_use(struct libc_zone *zone, const char *name)
     fclose(file);
     setenv("TZ", name, 1);
     tzset();
-    zone->offsets[len++] = (struct zone_offset){FROM_S, offset_at(FROM_S)};
-    for (int64_t at_s = FROM_S; at_s < TO_S; at_s += STEP_S) {
-        if (offset_at(at_s) == offset_at(at_s + STEP_S))
+    int32_t before = offset_at(from_s);
+
+    zone->offsets[len++] = (struct zone_offset){from_s, before};
+    for (int64_t at_s = from_s; at_s < to_s; at_s += STEP_S) {
+        int32_t after = offset_at(at_s + STEP_S);
+
+        if (after == before)
             continue;
-        int64_t from_s = transition(at_s, at_s + STEP_S);
+        int64_t change_s = transition(at_s, at_s + STEP_S);
 
         cr_assert(len < LIBC_ZONE_OFFSETS_MAX);
-        zone->offsets[len++] = (struct zone_offset){from_s, offset_at(from_s)};
+        zone->offsets[len++] = (struct zone_offset){change_s, offset_at(change_s)};
+        before = after;
     }
     zone->zone = (struct zone){len, zone->offsets};
+}
+
+void libc_zone_use(struct libc_zone *zone, const char *name)
+{
+    libc_zone_use_between(zone, name, FROM_S, TO_S);
 }
 
 int64_t libc_zone_parse(const char *text)

@@ -16,10 +16,10 @@ const struct ladder loads_ladder = {
     .len = 4,
     .steps =
         {
-            {SIGNAL_GPU_TEMPERATURE, 80000, 76000, ONLY_FREE},
-            {SIGNAL_GPU_TEMPERATURE, 86000, 80000, ALL_TIERS},
-            {SIGNAL_QUEUE_DEPTH, 32, 24, ONLY_FREE},
-            {SIGNAL_QUEUE_DEPTH, 128, 96, ALL_TIERS},
+            {SIGNAL_GPU_TEMPERATURE, 80000, 76000, ONLY_FREE, false},
+            {SIGNAL_GPU_TEMPERATURE, 86000, 80000, ALL_TIERS, false},
+            {SIGNAL_QUEUE_DEPTH, 32, 24, ONLY_FREE, false},
+            {SIGNAL_QUEUE_DEPTH, 128, 96, ALL_TIERS, false},
         },
 };
 

@@ -77,7 +77,7 @@ Test(governor, switches_only_outside_the_band)
 
 Test(governor, a_step_without_width_still_needs_more_than_its_number)
 {
-    const struct ladder ladder = {1, {{SIGNAL_QUEUE_DEPTH, 10, 10, 1}}};
+    const struct ladder ladder = {1, {{SIGNAL_QUEUE_DEPTH, 10, 10, 1, false}}};
 
     cr_expect_eq(governor_judge(&ladder, 0, LOAD_MISSING, 10, false), 0);
     cr_expect_eq(governor_judge(&ladder, 0, LOAD_MISSING, 11, false), 1);
@@ -99,7 +99,26 @@ Test(governor, a_full_ladder_uses_every_bit)
     struct ladder ladder = {.len = LADDER_STEPS_MAX};
 
     for (int i = 0; i < LADDER_STEPS_MAX; i++)
-        ladder.steps[i] = (struct ladder_step){SIGNAL_QUEUE_DEPTH, i, i, 1u << 15};
+        ladder.steps[i] = (struct ladder_step){SIGNAL_QUEUE_DEPTH, i, i, 1u << 15, false};
     cr_expect_eq(governor_judge(&ladder, 0, 0, LADDER_STEPS_MAX, false), 0xffff);
     cr_expect_eq(governor_closes(&ladder, 0x8000, 15), &ladder.steps[15]);
+}
+
+Test(governor, a_step_on_trial_is_judged_and_closes_nothing)
+{
+    const struct ladder ladder = {3,
+                                  {{SIGNAL_QUEUE_DEPTH, 10, 8, 1, true},
+                                   {SIGNAL_QUEUE_DEPTH, 20, 16, 1, false},
+                                   {SIGNAL_QUEUE_DEPTH, 5, 4, 2, true}}};
+    uint32_t active = governor_judge(&ladder, 0, LOAD_MISSING, 11, false);
+
+    cr_expect_eq(active, 5);
+    cr_expect_null(governor_closes(&ladder, active, 0));
+    cr_expect_eq(governor_would_close(&ladder, active, 0), &ladder.steps[0]);
+    cr_expect_eq(governor_would_close(&ladder, active, 1), &ladder.steps[2]);
+    active = governor_judge(&ladder, active, LOAD_MISSING, 21, false);
+    cr_expect_eq(governor_closes(&ladder, active, 0), &ladder.steps[1]);
+    cr_expect_null(governor_closes(&ladder, active, 1));
+    active = governor_judge(&ladder, active, LOAD_MISSING, 3, false);
+    cr_expect_null(governor_would_close(&ladder, active, 0), "it has hysteresis like any other");
 }

@@ -64,16 +64,21 @@ static enum status wait_for_test(struct op *op)
 
 static void hold(struct reservation *r)
 {
-    for (int i = 0; i < r->limits_len; i++)
-        r->limits[i].used_units = r->held_units;
+    for (int i = 0; i < r->limits_len; i++) {
+        struct reserved_limit *l = &r->limits[i];
+
+        l->used_units = r->held_images * l->limit.image_units;
+        l->reset_us = l->limit.window.end_s * 1000000;
+    }
     quota_hold(at_work->store.quota, r, INT64_MAX / 2);
-    at_work->store.held_units += r->held_units;
+    at_work->store.held_images += r->held_images;
 }
 
 static void refuse(struct reservation *r)
 {
     r->refused_by = 0;
-    r->limits[0].used_units = r->limits[0].limit.units;
+    r->limits[0].used_units = r->limits[0].limit.rule.units;
+    r->limits[0].reset_us = r->limits[0].limit.window.end_s * 1000000;
 }
 
 static enum status reserve(struct quota *q, struct reservation *r, struct op *op)
@@ -94,19 +99,20 @@ static enum status reserve(struct quota *q, struct reservation *r, struct op *op
     return store->reserve;
 }
 
-static void settle(struct quota *q, struct reservation *r, int64_t used_units)
+static void settle(struct quota *q, struct reservation *r, int64_t used_images)
 {
     struct scripted_store *store = &at_work->store;
 
     UNUSED(q);
     note('s');
     store->settles++;
-    store->held_units -= r->held_units;
-    (void)reservation_settle(r, used_units);
-    store->used_units += r->used_units;
+    store->held_images -= r->held_images;
+    (void)reservation_settle(r, used_images);
+    store->used_images += r->used_images;
 }
 
-static enum status commit(struct quota *q, struct reservation *r, int64_t used_units, struct op *op)
+static enum status commit(struct quota *q, struct reservation *r, int64_t used_images,
+                          struct op *op)
 {
     struct scripted_store *store = &at_work->store;
 
@@ -114,8 +120,8 @@ static enum status commit(struct quota *q, struct reservation *r, int64_t used_u
     store->commits++;
     if (r->state == RESERVATION_HELD)
         reservation_commit(r);
-    if (used_units >= 0)
-        settle(q, r, used_units);
+    if (used_images >= 0)
+        settle(q, r, used_images);
     return store->commit == ST_PENDING ? wait_for_test(op) : store->commit;
 }
 
@@ -131,15 +137,30 @@ static void quota_end(struct quota *q)
     free(q);
 }
 
-static const struct quota_ops quota_ops = {"scripted", reserve, commit, settle, renew, quota_end};
+static enum status inspect(struct quota *q, struct reservation *r, struct op *op)
+{
+    UNUSED(q);
+    UNUSED(r);
+    UNUSED(op);
+    return ST_UNAVAILABLE;
+}
+
+static enum status amend(struct quota *q, struct reservation *r, const struct quota_change *change,
+                         struct op *op)
+{
+    UNUSED(change);
+    return inspect(q, r, op);
+}
+
+static const struct quota_ops quota_ops = {"scripted", reserve, commit, settle,
+                                           inspect,    amend,   renew,  quota_end};
 
 static enum status open_quota(struct quota_store *store, struct loop *loop,
                               const struct config *config, struct quota **out)
 {
-    UNUSED(store);
     *out = calloc(1, sizeof(**out));
     cr_assert_not_null(*out);
-    quota_init(*out, &quota_ops, loop, config->lease_ms * 1000);
+    quota_init(*out, &quota_ops, store, loop, config->lease_ms * 1000);
     if (!at_work->store.quota)
         at_work->store.quota = *out;
     return ST_OK;
@@ -157,7 +178,7 @@ static void store_close(struct quota_store *store)
 }
 
 static const struct quota_store_ops store_ops = {"scripted", open_quota, is_up, store_close};
-static struct quota_store store_base = {&store_ops};
+static struct quota_store store_base = {.ops = &store_ops};
 
 void scripted_store_done(struct scripted *s, enum status st)
 {
@@ -241,7 +262,7 @@ void scripted_close(struct scripted *s)
 {
     scripted_turns(s, 3);
     ASSERT(!s->store.pending);
-    ASSERT(s->store.held_units == 0);
+    ASSERT(s->store.held_images == 0);
     ASSERT(atomic_load(&s->shared.requests) == 0);
     ASSERT(atomic_load(&s->shared.waiting) == 0);
     for (int i = 0; i < s->backends->len; i++)

@@ -31,8 +31,8 @@ struct scripted_store {
     enum status commit;
     struct op *pending;
     struct reservation *reserving;
-    int64_t held_units; /* in all holds that are not settled */
-    int64_t used_units; /* charged by settling */
+    int64_t held_images; /* in all holds that are not settled */
+    int64_t used_images; /* charged by settling */
     int reserves, commits, settles;
     char order[256]; /* 'r', 'c', 's' as they are called, 'w' by tests */
 };

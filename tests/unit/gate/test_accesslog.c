@@ -171,7 +171,7 @@ WHOLE_TEST(accesslog, longest_line)
     req->backend = &s.backends->backends[0];
     req->queued_us = req->slot_us = req->sent_us = 1;
     req->first_byte_us = INT64_MAX / 2;
-    req->charged_units = INT64_MAX;
+    req->charged_images = 10;
     request_abort(req, OUTCOME_STORE_UNAVAILABLE);
     SCRIPTED_UNTIL(&s, strlen(written()) > 0);
     cr_assert_eq(json_parse(text_of(lines), is_token, NULL, NULL), ST_OK, "%s", lines);

@@ -172,7 +172,9 @@ static void longest(enum outcome outcome, bool wants_problem, const char *messag
     req->reservation.limits_len = LIMITS_MAX;
     for (int i = 0; i < LIMITS_MAX; i++) {
         req->reservation.limits[i] = req->reservation.limits[0];
-        req->reservation.limits[i].limit.units = INT64_MAX / 4;
+        req->reservation.limits[i].limit.rule.units = INT64_MAX / 4;
+        req->reservation.limits[i].limit.image_units = 1000;
+        req->reservation.limits[i].reset_us = INT64_C(99999999999000000);
         req->reservation.limits[i].limit.window.end_s = INT64_C(99999999999);
         req->reservation.limits[i].limit.window.start_s = 0;
     }

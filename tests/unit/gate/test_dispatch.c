@@ -124,7 +124,7 @@ WHOLE_TEST(dispatch, none_can_be_connected_to)
     ask();
     SCRIPTED_UNTIL(&s, !c->req);
     FAR_HAS(client, "x-meltguard-reason: no_backend\r\n");
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
     cr_assert_eq(atomic_load(&s.backends->backends[0].now.failures), 1);
     cr_assert_eq(atomic_load(&s.backends->backends[1].now.failures), 1);
 }
@@ -275,7 +275,7 @@ WHOLE_TEST(dispatch, answer_that_comes_before_all_is_sent)
     FAR_HAS(client, "413 Content Too Large");
     cr_assert_null(c->req);
     cr_assert(list_is_empty(&s.gate->pool.idle[0]), "half a job lies on it");
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
     cr_assert_eq(scripted_outcomes(&s, OUTCOME_BACKEND_REFUSED), 1);
 }
 
@@ -325,7 +325,7 @@ WHOLE_TEST(dispatch, lost_while_sending_is_not_sent_again)
     scripted_turns(&s, 3);
     FAR_HAS(client, "\"code\":\"backend_lost\"");
     cr_assert_str_eq(far_read(other), "");
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
 }
 
 WHOLE_TEST(dispatch, sending_timed_out)
@@ -334,7 +334,7 @@ WHOLE_TEST(dispatch, sending_timed_out)
     ask_slow();
     clock_skip_us(60000000);
     SCRIPTED_UNTIL(&s, far_has(client, "504 Gateway Timeout"));
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
 }
 
 WHOLE_TEST(dispatch, sending_stopped)
@@ -343,7 +343,7 @@ WHOLE_TEST(dispatch, sending_stopped)
     ask_slow();
     client_stop(c);
     cr_assert_eq(taken(0), 0);
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
 }
 
 WHOLE_TEST(dispatch, client_that_leaves_while_its_job_is_being_sent)
@@ -361,7 +361,7 @@ WHOLE_TEST(dispatch, client_that_leaves_while_its_job_is_being_sent)
     }
     far_say(far, scripted_answer(1));
     scripted_turns(&s, 3);
-    cr_assert_eq(s.store.used_units, 1000);
+    cr_assert_eq(s.store.used_images, 1);
     cr_assert_eq(scripted_outcomes(&s, OUTCOME_CLIENT_LEFT), 1);
 }
 

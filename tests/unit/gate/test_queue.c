@@ -96,7 +96,7 @@ WHOLE_TEST(queue, timed_out)
     ask("basic", &far);
     clock_skip_us(60000000);
     SCRIPTED_UNTIL(&s, far_has(far, "x-meltguard-reason: queue_timeout"));
-    cr_assert_eq(s.store.held_units, 1000, "the holder's alone");
+    cr_assert_eq(s.store.held_images, 1, "the holder's alone");
     finish();
 }
 

@@ -58,7 +58,7 @@ WHOLE_TEST(relay, head_split_over_reads)
         scripted_turns(&s, 2);
     }
     FAR_HAS(client, IMAGE);
-    cr_assert_eq(s.store.used_units, 1000);
+    cr_assert_eq(s.store.used_images, 1);
 }
 
 WHOLE_TEST(relay, interim_answers_are_dropped)
@@ -76,7 +76,7 @@ WHOLE_TEST(relay, switching_protocols_was_not_asked_for)
     ask("plus", 1);
     answer("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
     FAR_HAS(client, "502 Bad Gateway");
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
 }
 
 WHOLE_TEST(relay, commits_before_the_first_byte)
@@ -106,7 +106,7 @@ WHOLE_TEST(relay, commit_cancelled)
     cr_assert_not_null(s.store.pending);
     client_stop(c);
     cr_assert_null(s.store.pending);
-    cr_assert_eq(s.store.used_units, 1000);
+    cr_assert_eq(s.store.used_images, 1);
 }
 
 WHOLE_TEST(relay, chunked_answer)
@@ -119,7 +119,7 @@ WHOLE_TEST(relay, chunked_answer)
     answer("2\r\n]}\r\n0\r\nTrailer: x\r\n\r\n");
     FAR_HAS(client, "\r\n0\r\n\r\n");
     FAR_LACKS(client, "Trailer");
-    cr_assert_eq(s.store.used_units, 1000, "one of two came");
+    cr_assert_eq(s.store.used_images, 1, "one of two came");
     cr_assert(stream_is_open(&c->stream));
 }
 
@@ -146,7 +146,7 @@ WHOLE_TEST(relay, answer_that_ends_with_its_connection)
     stream_shut_write(&backend->stream);
     scripted_turns(&s, 3);
     FAR_HAS(client, "\r\n0\r\n\r\n");
-    cr_assert_eq(s.store.used_units, 1000);
+    cr_assert_eq(s.store.used_images, 1);
     cr_assert(list_is_empty(&s.gate->pool.idle[0]), "it cannot serve again");
 }
 
@@ -156,7 +156,7 @@ WHOLE_TEST(relay, failed_job_costs_nothing)
     answer("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno");
     FAR_HAS(client, "500 Internal Server Error");
     FAR_HAS(client, "RateLimit: \"daily\";r=3;");
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
     cr_assert_eq(scripted_outcomes(&s, OUTCOME_BACKEND_FAILED), 1);
 }
 
@@ -164,7 +164,7 @@ WHOLE_TEST(relay, refused_job_costs_nothing)
 {
     ask("free", 2);
     answer("HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno");
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
     cr_assert_eq(scripted_outcomes(&s, OUTCOME_BACKEND_REFUSED), 1);
     cr_assert_eq(atomic_load(&s.backends->backends[0].now.failures), 0);
 }
@@ -175,7 +175,7 @@ WHOLE_TEST(relay, lost_before_its_head)
     backend_leaves();
     FAR_HAS(client, "502 Bad Gateway");
     FAR_HAS(client, "\"code\":\"backend_lost\"");
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
     cr_assert(stream_is_open(&c->stream));
 }
 
@@ -184,7 +184,7 @@ WHOLE_TEST(relay, head_timed_out)
     ask("free", 2);
     clock_skip_us(60000000);
     SCRIPTED_UNTIL(&s, far_has(client, "504 Gateway Timeout"));
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
 }
 
 WHOLE_TEST(relay, head_cancelled)
@@ -194,7 +194,7 @@ WHOLE_TEST(relay, head_cancelled)
     scripted_turns(&s, 1);
     (void)far_read(backend);
     cr_assert(backend->has_fin || backend->is_broken);
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
 }
 
 WHOLE_TEST(relay, not_http)
@@ -212,7 +212,7 @@ WHOLE_TEST(relay, broken_off_is_charged_by_whole_images_and_reset)
     backend_leaves();
     (void)far_read(client);
     cr_assert(client->is_broken, "it must not look whole");
-    cr_assert_eq(s.store.used_units, 1000);
+    cr_assert_eq(s.store.used_images, 1);
     cr_assert_eq(scripted_outcomes(&s, OUTCOME_BROKEN_OFF), 1);
 }
 
@@ -222,7 +222,7 @@ WHOLE_TEST(relay, piece_timed_out)
     answer(OK_JSON "Content-Length: 1000\r\n\r\n{\"data\":[");
     clock_skip_us(60000000);
     SCRIPTED_UNTIL(&s, atomic_load(&s.shared.requests) == 0);
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
     cr_assert_eq(scripted_outcomes(&s, OUTCOME_BROKEN_OFF), 1);
 }
 
@@ -231,7 +231,7 @@ WHOLE_TEST(relay, chunk_framing_broken)
     ask("free", 1);
     answer(CHUNKED "9\r\n{\"data\":[\r\nzz\r\n");
     cr_assert_eq(scripted_outcomes(&s, OUTCOME_BROKEN_OFF), 1);
-    cr_assert_eq(s.store.used_units, 0);
+    cr_assert_eq(s.store.used_images, 0);
 }
 
 WHOLE_TEST(relay, client_that_leaves_pays_and_the_backend_is_heard_out)
@@ -241,7 +241,7 @@ WHOLE_TEST(relay, client_that_leaves_pays_and_the_backend_is_heard_out)
     scripted_turns(&s, 2);
     cr_assert_eq(atomic_load(&s.backends->backends[0].now.in_flight), 1, "the GPU is at work");
     answer(scripted_answer(1));
-    cr_assert_eq(s.store.used_units, 1000);
+    cr_assert_eq(s.store.used_images, 1);
     cr_assert_eq(s.gate->clients_len, 0);
     cr_assert_not(list_is_empty(&s.gate->pool.idle[0]));
 }
@@ -288,7 +288,7 @@ WHOLE_TEST(relay, slow_client_holds_the_backend_back)
     cr_assert_eq(sent, len);
     (void)far_read(slow);
     cr_assert_eq(memcmp(slow->got + slow->len - 600000, big + len - 600000, 600000), 0);
-    cr_assert_eq(s.store.used_units, 1000);
+    cr_assert_eq(s.store.used_images, 1);
     cr_assert_null(c->backlog);
     free(big);
 }
@@ -308,7 +308,7 @@ WHOLE_TEST(relay, client_that_takes_nothing_is_dropped)
     clock_skip_us(60000000);
     SCRIPTED_UNTIL(&s, s.gate->clients_len == 0);
     cr_assert_eq(scripted_outcomes(&s, OUTCOME_CLIENT_LEFT), 1);
-    cr_assert_eq(s.store.used_units, 1000, "the GPU did the work");
+    cr_assert_eq(s.store.used_images, 1, "the GPU did the work");
     free(big);
 }
 
@@ -377,7 +377,7 @@ WHOLE_TEST(relay, what_comes_back_is_on_its_way_before_the_last_byte)
     FAR_LACKS(client, "]}");
     scripted_store_done(&s, ST_OK);
     FAR_HAS(client, "{\"data\":[" IMAGE "]}");
-    cr_assert_eq(s.store.used_units, 1000);
+    cr_assert_eq(s.store.used_images, 1);
 }
 
 WHOLE_TEST(relay, stopped_with_a_client_that_does_not_read)

@@ -38,7 +38,7 @@ WHOLE_TEST(request, is_delivered)
 {
     ask("free", 2);
     cr_assert_eq(phase(), PHASE_RELAY);
-    cr_assert_eq(s.store.held_units, 2000);
+    cr_assert_eq(s.store.held_images, 2);
     cr_assert_eq(atomic_load(&s.backends->backends[0].now.in_flight), 1);
     FAR_HAS(backend, "POST /base/v1/images/generations HTTP/1.1\r\nhost: 127.0.0.1:1\r\n");
     FAR_HAS(backend, "{\"prompt\":\"a cat\",\"n\":2}");
@@ -48,7 +48,7 @@ WHOLE_TEST(request, is_delivered)
     FAR_HAS(client, "{\"data\":[{\"b64_json\":\"AAAA\"},{\"b64_json\":\"AAAA\"}]}");
     FAR_HAS(client, "RateLimit-Policy: \"daily\";q=3;w=86400\r\n");
     FAR_HAS(client, "RateLimit: \"daily\";r=1;t=");
-    cr_assert_eq(s.store.used_units, 2000);
+    cr_assert_eq(s.store.used_images, 2);
     cr_assert_eq(scripted_outcomes(&s, OUTCOME_DELIVERED), 1);
 }
 
@@ -58,7 +58,7 @@ WHOLE_TEST(request, gets_back_what_was_not_made)
     far_say(backend, scripted_answer(2));
     scripted_turns(&s, 3);
     FAR_HAS(client, "200 OK");
-    cr_assert_eq(s.store.used_units, 2000);
+    cr_assert_eq(s.store.used_images, 2);
 }
 
 WHOLE_TEST(request, pays_for_no_more_than_it_asked)
@@ -66,7 +66,7 @@ WHOLE_TEST(request, pays_for_no_more_than_it_asked)
     ask("free", 1);
     far_say(backend, scripted_answer(4));
     scripted_turns(&s, 3);
-    cr_assert_eq(s.store.used_units, 1000);
+    cr_assert_eq(s.store.used_images, 1);
     cr_assert_eq(
         stats_value(&s.gate->stats, STAT_IMAGES_EXTRA,
                     request_stats_tier(&(struct request){.is_known = true, .config = s.config})),

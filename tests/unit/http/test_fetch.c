@@ -121,6 +121,31 @@ Test(fetch, asks_for_one_answer)
                      "Accept: */*\r\nConnection: close\r\n\r\n");
 }
 
+Test(fetch, sends_a_method_a_token_and_content)
+{
+    char asked[500] = "";
+    size_t len = 0;
+
+    open_pair(4096);
+    terms.method = TEXT("POST");
+    terms.bearer = TEXT("secret");
+    terms.json = TEXT("{\"a\":1}");
+    start();
+    cr_assert_eq(stream_read(&other, asked, sizeof(asked) - 1, &len), ST_OK);
+    cr_assert_str_eq(asked,
+                     "POST /metrics?a HTTP/1.1\r\nHost: gpu0:9001\r\nUser-Agent: meltguard\r\n"
+                     "Accept: */*\r\nAuthorization: Bearer secret\r\n"
+                     "Content-Type: application/json\r\nContent-Length: 7\r\n"
+                     "Connection: close\r\n\r\n{\"a\":1}");
+}
+
+Test(fetch, a_token_that_would_end_its_field_is_refused)
+{
+    open_pair(4096);
+    terms.bearer = TEXT("secret\r\nX: y");
+    cr_assert_eq(fetch_start(&fetch, loop, &terms, &op), ST_INVALID);
+}
+
 Test(fetch, an_answer_that_is_there_at_once)
 {
     open_pair(4096);

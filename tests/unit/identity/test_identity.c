@@ -282,6 +282,52 @@ Test(identity, header_tier_falls_back_only_when_there_is_none)
     expect_fault(IDENTITY_FAULT_BAD_TIER);
 }
 
+Test(identity, header_team_is_one_of_the_policy_or_none)
+{
+    static struct team teams[] = {{.name = "acme"}, {.name = "umbrella"}};
+    struct identity_source *source = add_header_source(NULL);
+
+    config.policy.teams_len = 2;
+    config.policy.teams = teams;
+    source->tier = 0;
+    source->team_header = "X-Account-Team";
+    add_field("x-account-id", TEXT("carol"));
+    cr_expect_eq(resolve(ST_OK, IDENTITY_FAULT_NONE).account.team, -1);
+    add_field("x-account-team", TEXT("umbrella"));
+    cr_expect_eq(resolve(ST_OK, IDENTITY_FAULT_NONE).account.team, 1);
+    head.fields[1].value = TEXT("nobody");
+    expect_fault(IDENTITY_FAULT_BAD_TIER);
+    head.fields[1].value = TEXT("acme");
+    add_field("x-account-team", TEXT("acme"));
+    expect_fault(IDENTITY_FAULT_BAD_TIER);
+    source->team_header = NULL;
+    cr_expect_eq(resolve(ST_OK, IDENTITY_FAULT_NONE).account.team, -1);
+}
+
+Test(identity, keyfile_names_team_and_zone)
+{
+    static const struct zone berlin;
+
+    add_keyfile();
+    for (int i = 0; i < 2; i++) {
+        keys[i].team = 1;
+        keys[i].zone = &berlin;
+    }
+    add_field("x-api-key", TEXT(ALICE));
+    struct account account = resolve(ST_OK, IDENTITY_FAULT_NONE).account;
+    cr_expect_eq(account.team, 1);
+    cr_expect_eq(account.zone, &berlin);
+}
+
+Test(identity, bearer_and_address_are_in_no_team)
+{
+    add_bearer();
+    add_address(32, 64);
+    cr_expect_eq(resolve(ST_OK, IDENTITY_FAULT_NONE).account.team, -1);
+    add_field("x-api-key", TEXT("token"));
+    cr_expect_eq(resolve(ST_OK, IDENTITY_FAULT_NONE).account.team, -1);
+}
+
 Test(identity, header_account_must_be_one_plain_word)
 {
     static char longest[ACCOUNT_ID_MAX + 1];

@@ -23,6 +23,8 @@ struct rig {
     struct quota_store *store;
     struct quota *q[RIG_WORKERS]; /* both on one loop */
     const char *redis_args[8];    /* more of them; NULL-terminated */
+    bool
+        remembers; /* rig_reserve() believes what was refused before (quota/denied.h); else the store is always asked */
 };
 
 /* One wait, as a caller sees it. */
@@ -59,6 +61,25 @@ enum status rig_ended(struct rig *rig, struct rig_wait *wait, enum status st);
 
 /* An account by number (all with the same bucket for numbers that are equal modulo 4), on a day from today. */
 void rig_reservation(struct reservation *r, int account, int day, int64_t images, int64_t limit);
+/* A rule of one account's, on images: units of 1000, in today's window, period or burst as the kind needs them. */
+struct limit rig_limit(int account, enum limit_kind kind, int64_t units);
+/* The same in credits, at so many thousandths an image. */
+struct limit rig_credits(int account, enum limit_kind kind, int64_t units, int64_t image_units);
+/* Made a team's, or one of the account and a model. */
+struct limit rig_of_team(int team, struct limit limit);
+struct limit rig_of_model(int account, const char *model, struct limit limit);
+struct account_digest rig_digest(int account);
+/* With these limits; the account's first. */
+void rig_reservation_of(struct reservation *r, int account, int64_t images,
+                        const struct limit *limits, int len);
+/* The reservation as it was before it was asked for, with a fresh id; or with the same one. */
+struct reservation rig_again(const struct reservation *r);
+struct reservation rig_same(const struct reservation *r);
+enum status rig_inspect(struct rig *rig, struct quota *q, struct reservation *r);
+enum status rig_amend(struct rig *rig, struct quota *q, struct reservation *r,
+                      enum quota_change_kind kind, int64_t units);
+/* Units used of one limit, by asking. */
+int64_t rig_used_of(struct rig *rig, int account, struct limit limit);
 enum status rig_reserve(struct rig *rig, struct quota *q, struct reservation *r);
 enum status rig_commit(struct rig *rig, struct quota *q, struct reservation *r, int64_t images);
 /* Returns when the store has dealt with all that was asked. */
@@ -67,5 +88,20 @@ void rig_quiet(struct rig *rig);
 int64_t rig_used(struct rig *rig, int account, int day);
 /* As if the gateway that held it had died, and its lease had ended. */
 void rig_expire(struct rig *rig, struct reservation *r);
-/* Holds in the store; it must be running, and is stopped and started for this. */
+/* Holds in the store (embedded: one a subject); it must be running, and is stopped and started for this. */
 int64_t rig_held(struct rig *rig);
+
+/* A scenario on each store; it ends with nothing held. */
+void rig_run(enum store_kind kind, void (*scenario)(struct rig *rig));
+
+#define CONTRACT(name)                                                                             \
+    static void name(struct rig *rig);                                                             \
+    Test(quota_embedded, name)                                                                     \
+    {                                                                                              \
+        rig_run(STORE_EMBEDDED, name);                                                             \
+    }                                                                                              \
+    Test(quota_redis, name)                                                                        \
+    {                                                                                              \
+        rig_run(STORE_REDIS, name);                                                                \
+    }                                                                                              \
+    static void name(struct rig *rig)

@@ -8,29 +8,6 @@
 #include "base/clock.h"
 #include "unit/quota/rig.h"
 
-#define CONTRACT(name)                                                                             \
-    static void name(struct rig *rig);                                                             \
-    Test(quota_embedded, name)                                                                     \
-    {                                                                                              \
-        run(STORE_EMBEDDED, name);                                                                 \
-    }                                                                                              \
-    Test(quota_redis, name)                                                                        \
-    {                                                                                              \
-        run(STORE_REDIS, name);                                                                    \
-    }                                                                                              \
-    static void name(struct rig *rig)
-
-static void run(enum store_kind kind, void (*scenario)(struct rig *rig))
-{
-    struct rig rig;
-
-    rig_init(&rig, kind);
-    rig_start(&rig);
-    scenario(&rig);
-    cr_assert_eq(rig_held(&rig), 0);
-    rig_fini(&rig);
-}
-
 CONTRACT(admits_up_to_the_limit_and_no_more)
 {
     struct reservation r[4];
@@ -45,7 +22,7 @@ CONTRACT(admits_up_to_the_limit_and_no_more)
     cr_assert_eq(rig_used(rig, 2, 0), 0, "another account of the bucket");
     cr_assert_eq(rig_used(rig, 1, 1), 0, "another day");
     for (int i = 0; i < 3; i++)
-        quota_settle(rig->q[i % 2], &r[i], UNITS_PER_IMAGE);
+        quota_settle(rig->q[i % 2], &r[i], 1);
     cr_assert_eq(rig_used(rig, 1, 0), 3);
 }
 
@@ -65,16 +42,13 @@ CONTRACT(many_images_fit_whole_or_not_at_all)
 CONTRACT(every_limit_or_none)
 {
     struct reservation r, again;
+    struct limit limits[2] = {rig_limit(1, LIMIT_DAY, 5000), rig_limit(1, LIMIT_DAY, 3000)};
 
-    rig_reservation(&r, 1, 0, 2, 5);
-    r.limits[1] = r.limits[0];
-    r.limits[1].limit.window.ordinal++;
-    r.limits[1].limit.window.end_s += 86400;
-    r.limits[1].limit.units = 3 * UNITS_PER_IMAGE;
-    r.limits_len = 2;
-    again = r;
+    limits[1].window.ordinal++;
+    limits[1].window.end_s += 86400;
+    rig_reservation_of(&r, 1, 2, limits, 2);
+    again = rig_again(&r);
     list_init(&again.live);
-    again.id++;
     cr_assert_eq(rig_reserve(rig, rig->q[0], &r), ST_OK);
     cr_assert_eq(r.limits[0].used_units, 2 * UNITS_PER_IMAGE);
     cr_assert_eq(r.limits[1].used_units, 2 * UNITS_PER_IMAGE);
@@ -82,7 +56,7 @@ CONTRACT(every_limit_or_none)
     cr_assert_eq(again.refused_by, 1);
     cr_assert_eq(again.limits[0].used_units, 2 * UNITS_PER_IMAGE);
     cr_assert_eq(rig_used(rig, 1, 0), 2);
-    quota_settle(rig->q[0], &r, UNITS_PER_IMAGE);
+    quota_settle(rig->q[0], &r, 1);
     cr_assert_eq(rig_used(rig, 1, 0), 1);
     cr_assert_eq(rig_used(rig, 1, 1), 1);
 }
@@ -95,7 +69,7 @@ CONTRACT(settle_gives_back_what_was_not_used)
     cr_assert_eq(rig_reserve(rig, rig->q[0], &r), ST_OK);
     cr_assert_eq(rig_commit(rig, rig->q[0], &r, -1), ST_OK);
     cr_assert_eq(r.state, RESERVATION_COMMITTED);
-    quota_settle(rig->q[0], &r, 3 * UNITS_PER_IMAGE);
+    quota_settle(rig->q[0], &r, 3);
     cr_assert_eq(r.state, RESERVATION_SETTLED);
     cr_assert_eq(rig_used(rig, 1, 0), 3);
     quota_settle(rig->q[0], &r, 0);
@@ -137,7 +111,7 @@ CONTRACT(commit_may_wait_for_the_reply)
     rig_reservation(&r, 1, 0, 1, 4);
     cr_assert_eq(rig_reserve(rig, rig->q[0], &r), ST_OK);
     cr_assert_eq(rig_commit(rig, rig->q[0], &r, -1), ST_OK);
-    quota_settle(rig->q[0], &r, UNITS_PER_IMAGE);
+    quota_settle(rig->q[0], &r, 1);
     cr_assert_eq(rig_used(rig, 1, 0), 1);
 }
 
@@ -151,7 +125,7 @@ CONTRACT(a_reserve_asked_twice_is_charged_once)
     cr_assert_eq(rig_reserve(rig, rig->q[0], &r), ST_OK);
     cr_assert_eq(rig_reserve(rig, rig->q[1], &again), ST_OK, "not refused by its own units");
     cr_assert_eq(again.limits[0].used_units, 2 * UNITS_PER_IMAGE);
-    quota_settle(rig->q[1], &again, UNITS_PER_IMAGE);
+    quota_settle(rig->q[1], &again, 1);
     cr_assert_eq(rig_used(rig, 1, 0), 1);
     quota_settle(rig->q[0], &r, 0);
     cr_assert_eq(rig_used(rig, 1, 0), 1, "what is settled is not settled again");
@@ -178,10 +152,10 @@ CONTRACT(what_is_given_back_goes_to_the_day_that_was_charged)
     cr_assert_eq(rig_reserve(rig, rig->q[0], &r), ST_OK);
     rig_reservation(&next, 1, 1, 2, 3);
     cr_assert_eq(rig_reserve(rig, rig->q[0], &next), ST_OK, "midnight has passed");
-    quota_settle(rig->q[0], &r, UNITS_PER_IMAGE);
+    quota_settle(rig->q[0], &r, 1);
     cr_assert_eq(rig_used(rig, 1, 0), 1);
     cr_assert_eq(rig_used(rig, 1, 1), 2);
-    quota_settle(rig->q[0], &next, 2 * UNITS_PER_IMAGE);
+    quota_settle(rig->q[0], &next, 2);
 }
 
 CONTRACT(an_expired_hold_comes_back_before_anybody_is_refused)
@@ -221,7 +195,7 @@ CONTRACT(an_image_made_after_its_lease_ended_is_charged_again)
     }
     cr_assert_eq(rig_commit(rig, rig->q[0], &late[0], -1), ST_OK);
     cr_assert_eq(rig_used(rig, 1, 0), 2);
-    quota_settle(rig->q[0], &late[0], UNITS_PER_IMAGE);
+    quota_settle(rig->q[0], &late[0], 1);
     cr_assert_eq(rig_used(rig, 1, 0), 1);
     cr_assert_eq(rig_commit(rig, rig->q[0], &late[1], 1), ST_OK);
     cr_assert_eq(rig_used(rig, 1, 0), 2);
@@ -242,7 +216,7 @@ CONTRACT(commit_and_settle_in_one_turn_after_the_lease_ended)
 
     enum status st = quota_commit(rig->q[0], &late, QUOTA_SETTLE_LATER, &wait.op);
 
-    quota_settle(rig->q[0], &late, UNITS_PER_IMAGE);
+    quota_settle(rig->q[0], &late, 1);
     cr_assert_eq(rig_ended(rig, &wait, st), ST_OK);
     cr_assert_eq(rig_used(rig, 1, 0), 1);
 }
@@ -311,7 +285,7 @@ CONTRACT(what_was_acknowledged_outlives_the_workers)
     rig_start(rig);
     cr_assert_eq(rig_used(rig, 1, 0), 3);
     quota_settle(rig->q[1], &r, 0);
-    quota_settle(rig->q[1], &committed, UNITS_PER_IMAGE);
+    quota_settle(rig->q[1], &committed, 1);
     cr_assert_eq(rig_used(rig, 1, 0), 1);
 }
 
@@ -341,7 +315,7 @@ static void *push_in(void *owner)
         while (!crowd->waits[i].is_done)
             loop_run_once(crowd->loop, 5);
         crowd->held += crowd->waits[i].st == ST_OK;
-        quota_settle(crowd->q, &crowd->r[i], UNITS_PER_IMAGE);
+        quota_settle(crowd->q, &crowd->r[i], 1);
     }
     quota_close(&crowd->q);
     return NULL;

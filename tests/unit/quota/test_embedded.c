@@ -142,7 +142,7 @@ Test(quota_embedded_trouble, one_that_is_too_slow_is_given_up)
     rig_reservation(&r, 1, 0, 2, 9);
     cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_UNAVAILABLE);
     cr_assert_eq(r.state, RESERVATION_NONE);
-    quota_settle(rig.q[0], &kept, UNITS_PER_IMAGE);
+    quota_settle(rig.q[0], &kept, 1);
     cr_assert_eq(write(pipe_of[1], "x", 1), 1);
     rig.config.quota_timeout_ms = 2000;
     cr_assert_eq(rig_held(&rig), 0);
@@ -173,7 +173,7 @@ Test(quota_embedded_trouble, commits_wait_for_a_disk_that_fails)
     cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_UNAVAILABLE);
     cr_assert(!quota_store_is_up(rig.store));
     rig_wait_init(&wait);
-    cr_assert_eq(quota_commit(rig.q[0], &committed, UNITS_PER_IMAGE, &wait.op), ST_PENDING);
+    cr_assert_eq(quota_commit(rig.q[0], &committed, 1, &wait.op), ST_PENDING);
     for (int i = 0; i < 3; i++)
         loop_run_once(rig.loop, 5);
     cr_assert(!wait.is_done);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "core/cost.h"
 #include "quota/ledger.h"
 
 #define SECOND_US INT64_C(1000000)
@@ -58,20 +59,25 @@ TestSuite(quota_ledger, .init = up, .fini = down);
 /* One call in a transaction of its own. */
 struct ask {
     struct hold hold;
-    int64_t limit, used, now_us;
+    struct reserved_limit l;
+    int64_t used, now_us;
     int at_most, done;
     struct ledger_answer answer;
     size_t holds, expiries, rows;
 };
 
-static struct ask ask_for(uint64_t id, int64_t grains, int64_t expires_s)
+static struct ask ask_for(uint64_t id, int64_t images, int64_t expires_s)
 {
     struct ask ask = {
-        .hold = {.id = id, .grains = grains, .windows_len = 1, .expires_us = expires_s * SECOND_US},
-        .limit = 3,
+        .hold = {.id = id, .images = images, .charges_len = 1, .expires_us = expires_s * SECOND_US},
+        .l.limit = {.rule = {.kind = LIMIT_DAY,
+                             .measure = MEASURE_IMAGES,
+                             .units = 3 * UNITS_PER_IMAGE},
+                    .window = {.end_s = DAY_END_S},
+                    .image_units = UNITS_PER_IMAGE},
     };
 
-    ask.hold.windows[0] = (struct hold_window){DAY_END_S, LIMIT_DAY};
+    ask.hold.charges[0] = charge_of(&ask.l.limit, images, 0);
     return ask;
 }
 
@@ -83,21 +89,22 @@ static void run(struct ask *ask, void (*work)(struct db_txn *txn, void *owner))
 static void do_reserve(struct db_txn *txn, void *owner)
 {
     struct ask *ask = owner;
-    int64_t limits[LIMITS_MAX] = {ask->limit, ask->limit, ask->limit, ask->limit};
 
-    ask->answer = ledger_reserve(txn, &ask->hold, limits, ask->now_us);
+    ask->answer = ledger_reserve(txn, &ask->hold, &ask->l, ask->now_us);
 }
 
 static void do_commit(struct db_txn *txn, void *owner)
 {
-    ledger_commit(txn, &((struct ask *)owner)->hold);
+    struct ask *ask = owner;
+
+    ledger_commit(txn, &ask->hold, ask->now_us);
 }
 
 static void do_settle(struct db_txn *txn, void *owner)
 {
     struct ask *ask = owner;
 
-    ledger_settle(txn, &ask->hold, ask->used, true);
+    ledger_settle(txn, &ask->hold, ask->used, true, ask->now_us);
 }
 
 static void do_reap(struct db_txn *txn, void *owner)
@@ -111,7 +118,7 @@ static void do_drop(struct db_txn *txn, void *owner)
 {
     struct ask *ask = owner;
 
-    ask->done = ledger_drop_windows(txn, ask->now_us / SECOND_US, ask->at_most);
+    ask->done = ledger_drop_rows(txn, ask->now_us / SECOND_US, ask->at_most);
 }
 
 static void do_count(struct db_txn *txn, void *owner)
@@ -142,11 +149,11 @@ Test(quota_ledger, a_lease_ends_exactly_when_it_says)
     second.now_us = 100 * SECOND_US - 1;
     run(&second, do_reserve);
     cr_assert_eq(second.answer.refused_by, 0);
-    cr_assert_eq(second.answer.used[0], 3);
+    cr_assert_eq(second.l.used_units, 3 * UNITS_PER_IMAGE);
     second.now_us++;
     run(&second, do_reserve);
     cr_assert_eq(second.answer.refused_by, -1);
-    cr_assert_eq(second.answer.used[0], 1);
+    cr_assert_eq(second.l.used_units, 1 * UNITS_PER_IMAGE);
     expect(1, 1);
     run(&second, do_settle);
     expect(0, 1);
@@ -180,7 +187,7 @@ Test(quota_ledger, windows_are_dropped_by_their_end_and_no_sooner)
 
     run(&ask, do_reserve);
     run(&ask, do_settle);
-    ask.hold.windows[0].end_s++;
+    ask.hold.charges[0].until_s++;
     run(&ask, do_reserve);
     run(&ask, do_settle);
     expect(0, 2);
@@ -210,7 +217,7 @@ Test(quota_ledger, reaping_is_bounded_and_keeps_committed_charges)
     run(&reap, do_reap);
     cr_assert_eq(reap.done, 1);
     run(&look, do_reserve);
-    cr_assert_eq(look.answer.used[0], 1);
+    cr_assert_eq(look.l.used_units, 1 * UNITS_PER_IMAGE);
     expect(0, 1);
 }
 
@@ -224,8 +231,70 @@ Test(quota_ledger, settle_twice_and_settle_of_none)
     run(&ask, do_settle);
     run(&ask, do_settle);
     run(&look, do_reserve);
-    cr_assert_eq(look.answer.used[0], 0);
+    cr_assert_eq(look.l.used_units, 0 * UNITS_PER_IMAGE);
     expect(0, 1);
+}
+
+/* --- rows of segments --- */
+
+static struct ask metered(uint64_t id, enum limit_kind kind, int64_t images, int64_t now_s)
+{
+    struct ask ask = ask_for(id, images, now_s + 100);
+
+    ask.l.limit.rule.kind = kind;
+    ask.l.limit.rule.units = 4 * UNITS_PER_IMAGE;
+    ask.l.limit.rule.period_us = 2400 * SECOND_US;
+    ask.l.limit.rule.burst_units = 4 * UNITS_PER_IMAGE;
+    ask.now_us = now_s * SECOND_US;
+    ask.hold.charges[0] = charge_of(&ask.l.limit, images, ask.now_us);
+    return ask;
+}
+
+/* An hour's segment ends between the two holds: what was used before counts on, and what is given back reaches it. */
+static void cross(enum limit_kind kind)
+{
+    struct ask first = metered(1, kind, 3, 36000 - 1), second = metered(2, kind, 1, 36000);
+    struct ask third = metered(3, kind, 1, 36000), fourth = metered(4, kind, 3, 36000);
+
+    run(&first, do_reserve);
+    cr_assert_eq(first.answer.refused_by, -1);
+    run(&second, do_reserve);
+    cr_assert_eq(second.answer.refused_by, -1);
+    run(&third, do_reserve);
+    cr_assert_eq(third.answer.refused_by, 0, "counted on");
+    first.now_us = 36000 * SECOND_US;
+    run(&first, do_settle);
+    run(&fourth, do_reserve);
+    cr_assert_eq(fourth.answer.refused_by, -1, "given back");
+}
+
+Test(quota_ledger, a_rate_goes_on_over_the_end_of_a_segment)
+{
+    cross(LIMIT_RATE);
+}
+
+Test(quota_ledger, a_rolling_window_goes_on_over_the_end_of_a_segment)
+{
+    cross(LIMIT_ROLLING);
+}
+
+Test(quota_ledger, in_flight_is_counted_by_subject_and_given_up_with_the_hold)
+{
+    struct ask one = metered(1, LIMIT_IN_FLIGHT, 3, 100), two = metered(2, LIMIT_IN_FLIGHT, 2, 100);
+    struct ask other = metered(3, LIMIT_IN_FLIGHT, 4, 100);
+
+    other.hold.charges[0].subject.bytes[0] = 1;
+    run(&one, do_reserve);
+    run(&two, do_reserve);
+    cr_assert_eq(two.answer.refused_by, 0);
+    cr_assert_eq(two.l.used_units, 3 * UNITS_PER_IMAGE);
+    cr_assert_eq(two.answer.in_hand_images, 3);
+    run(&other, do_reserve);
+    cr_assert_eq(other.answer.refused_by, -1);
+    run(&one, do_settle);
+    run(&two, do_reserve);
+    cr_assert_eq(two.answer.refused_by, -1);
+    expect(2, 0);
 }
 
 /* --- the database --- */
@@ -236,8 +305,8 @@ static void do_many(struct db_txn *txn, void *owner)
 
     for (uint64_t id = 1; id <= 5000; id++) {
         ask->hold.id = id;
-        ask->hold.account.bytes[0] = (unsigned char)id;
-        ask->hold.account.bytes[1] = (unsigned char)(id >> 8);
+        ask->hold.charges[0].subject.bytes[0] = (unsigned char)id;
+        ask->hold.charges[0].subject.bytes[1] = (unsigned char)(id >> 8);
         do_reserve(txn, ask);
     }
 }

@@ -85,7 +85,7 @@ static void leave_behind(int records, bool has_mark)
         for (int i = 0; i < records; i++) {
             if (has_mark && i == records - 1)
                 outbox_mark_sent(outbox);
-            outbox_add(outbox, &(struct outbox_record){.kind = OUTBOX_SETTLE, .used_grains = i});
+            outbox_add(outbox, &(struct outbox_record){.kind = OUTBOX_SETTLE, .used_images = i});
         }
         _exit(0);
     }
@@ -116,7 +116,7 @@ Test(quota_outbox, what_was_left_behind_is_taken_over_in_order)
 
         cr_assert_eq(taken.len, 3);
         for (int i = 0; i < 3; i++) {
-            cr_assert_eq(taken.records[i].used_grains, i);
+            cr_assert_eq(taken.records[i].used_images, i);
             cr_assert_eq(taken.records[i].was_sent, 0);
         }
         cr_assert_eq(files(path, sizeof(path)), 1);

@@ -7,53 +7,131 @@
 #include "core/cost.h"
 #include "quota/redis_scripts.h"
 #include "quota/redis_token.h"
-#include "quota/row.h"
 
-static struct hold_handle sample(void)
+#define NOW_US (INT64_C(1795000000) * 1000000 + 123456)
+
+static struct account who(void)
 {
-    struct account who = {0};
-    struct terms terms = {.limits_len = 2};
+    struct account account = {.id = "who"};
 
     for (int i = 0; i < 16; i++)
-        who.digest.bytes[i] = (unsigned char)(0xa0 + i);
-    terms.limits[0] = (struct limit){.kind = LIMIT_DAY, .window = {.ordinal = 20778}};
-    terms.limits[1] = (struct limit){.kind = LIMIT_DAY, .window = {.ordinal = 35}};
-
-    struct reservation r;
-    struct hold_handle handle;
-
-    reservation_init(&r, &who, &terms, 258 * UNITS_PER_IMAGE, UINT64_C(0x0102030405060708));
-    redis_token_make(&r);
-    handle = (struct hold_handle){.bucket = r.bucket, .token_len = (uint32_t)r.token_len};
-    memcpy(handle.token, r.token, sizeof(handle.token));
-    return handle;
+        account.digest.bytes[i] = (unsigned char)(0xa0 + i);
+    return account;
 }
 
-Test(quota_redis_token, bytes)
+static struct limit limit_of(enum limit_kind kind, enum limit_measure measure, uint32_t ordinal)
+{
+    struct limit limit = {
+        .rule = {.kind = kind,
+                 .scope = SCOPE_ACCOUNT,
+                 .measure = measure,
+                 .units = 4000,
+                 .period_us = 60000000,
+                 .burst_units = 3000},
+        .subject = who().digest,
+        .window = {.ordinal = ordinal},
+        .image_units = measure == MEASURE_IMAGES ? UNITS_PER_IMAGE : 2500,
+    };
+
+    return limit;
+}
+
+static struct hold_handle token_of(int64_t images, const struct limit *limits, int len)
+{
+    struct account account = who();
+    struct terms terms = {.limits_len = len};
+    struct reservation r;
+
+    for (int i = 0; i < len; i++)
+        terms.limits[i] = limits[i];
+    reservation_init(&r, &account, &terms, images, UINT64_C(0x0102030405060708));
+    return redis_token_make(&r, 0, NOW_US);
+}
+
+Test(quota_redis_token, bytes_of_calendar_windows)
 {
     static const char expected[] = "\xa4\xa5\xa6\xa7\xa8\xa9"
                                    "\x01\x02\x03\x04\x05\x06\x07\x08"
                                    "\x01\x02"
                                    "c00g16"
-                                   "c0000z";
-    struct hold_handle handle = sample();
+                                   "w0000z";
+    struct limit limits[] = {limit_of(LIMIT_DAY, MEASURE_IMAGES, 20778),
+                             limit_of(LIMIT_WEEK, MEASURE_IMAGES, 35)};
+    struct hold_handle handle = token_of(258, limits, 2);
 
     cr_assert_eq(handle.token_len, sizeof(expected) - 1);
     cr_assert_arr_eq(handle.token, expected, sizeof(expected) - 1);
     cr_assert_eq(handle.bucket, 0xa2a3);
-    cr_assert_eq(redis_token_windows(&handle), 2);
-    cr_assert_eq(redis_token_grains(&handle), 258);
+    cr_assert_eq(redis_token_images(&handle), 258);
     cr_assert_eq(redis_token_id(&handle), UINT64_C(0x0102030405060708));
 }
 
-Test(quota_redis_token, keys)
+Test(quota_redis_token, bytes_of_everything_else)
 {
-    struct hold_handle handle = sample();
+    static const char head[] = "\xa4\xa5\xa6\xa7\xa8\xa9"
+                               "\x01\x02\x03\x04\x05\x06\x07\x08"
+                               "\x00\x02";
+    static const char rest[] = "M0000z\x00\x00\x09\xc4"; /* 2500 an image */
+    struct limit limits[] = {
+        limit_of(LIMIT_MONTH, MEASURE_CREDITS, 35), limit_of(LIMIT_RATE, MEASURE_IMAGES, 0),
+        limit_of(LIMIT_IN_FLIGHT, MEASURE_IMAGES, 0), limit_of(LIMIT_IN_FLIGHT, MEASURE_IMAGES, 0)};
+
+    memcpy(limits[3].subject.bytes + 4, "xyzxyz", 6);
+
+    struct hold_handle handle = token_of(2, limits, 4);
+
+    cr_assert_eq(handle.token_len, 16 + 10 + 8 + 12 + 8);
+    cr_assert_arr_eq(handle.token, head, sizeof(head) - 1);
+    cr_assert_arr_eq(handle.token + 16, rest, 10);
+    cr_assert_eq(handle.token[26], 't');
+    cr_assert_eq((int64_t)redis_get(handle.token + 27, 7), NOW_US);
+    cr_assert_eq(handle.token[34], 'g');
+    cr_assert_eq((int64_t)redis_get(handle.token + 40, 6), 30000000);
+    cr_assert_arr_eq(handle.token + 46, "@xyzxyzi", 8);
+}
+
+Test(quota_redis_token, bytes_of_rolling_windows)
+{
+    struct limit limit = limit_of(LIMIT_ROLLING, MEASURE_CREDITS, 0);
+    struct hold_handle handle = token_of(2, &limit, 1);
+
+    cr_assert_eq(handle.token_len, 16 + 16);
+    cr_assert_eq(handle.token[16], 'R');
+    cr_assert_eq((int64_t)redis_get(handle.token + 22, 6), NOW_US / 5000000);
+    cr_assert_eq(redis_get(handle.token + 28, 4), 2500);
+}
+
+Test(quota_redis_token, rows_that_an_end_may_touch)
+{
+    struct limit limits[] = {limit_of(LIMIT_DAY, MEASURE_IMAGES, 35),
+                             limit_of(LIMIT_RATE, MEASURE_IMAGES, 0),
+                             limit_of(LIMIT_ROLLING, MEASURE_CREDITS, 0)};
+    struct hold_handle handle = token_of(1, limits, 3);
+    struct redis_key rows[TOKEN_ROWS_MAX];
     struct redis_key ledger = redis_ledger_key(&handle);
-    struct redis_key row = redis_row_key(&handle, 1);
+    int64_t hour = NOW_US / 1000000 / 3600;
+    struct redis_key expected[] = {
+        redis_row_key(41635, 'c', 35),       redis_row_key(41635, 'g', hour),
+        redis_row_key(41635, 'g', hour + 1), redis_row_key(41635, 'R', hour),
+        redis_row_key(41635, 'R', hour + 1),
+    };
 
     cr_assert(text_equal(redis_key_text(&ledger), TEXT("mg:{41635}:h")));
-    cr_assert(text_equal(redis_key_text(&row), TEXT("mg:{41635}:c0000z")));
+    cr_assert(text_equal(redis_key_text(&expected[0]), TEXT("mg:{41635}:c0000z")));
+    cr_assert_eq(redis_token_rows(&handle, rows), 5);
+    for (int i = 0; i < 5; i++)
+        cr_assert(text_equal(redis_key_text(&rows[i]), redis_key_text(&expected[i])), "%d", i);
+}
+
+Test(quota_redis_token, the_longest_fits)
+{
+    struct limit limits[LIMITS_MAX];
+
+    for (int i = 0; i < LIMITS_MAX; i++) {
+        limits[i] = limit_of(i ? LIMIT_ROLLING : LIMIT_RATE, MEASURE_CREDITS, 0);
+        limits[i].subject.bytes[5] = (unsigned char)i;
+    }
+    cr_assert_eq(token_of(1, limits, LIMITS_MAX).token_len, 16 + 8 + 19 + 5 * 23);
 }
 
 Test(quota_redis_token, scores)
@@ -76,24 +154,4 @@ Test(quota_redis_token, scripts_have_distinct_digests)
         for (int k = 0; k < i; k++)
             cr_assert_str_neq(digests.hex[i], digests.hex[k]);
     }
-}
-
-Test(quota_row, room_and_floor)
-{
-    int64_t row = (INT64_C(2) << 24) + 3; /* two granted, three used */
-
-    cr_assert_eq(row_used(row), 3);
-    cr_assert_eq(row_granted(row), 2);
-    cr_assert(row_has_room(row, 2, 3));
-    cr_assert(!row_has_room(row, 3, 3));
-    cr_assert_eq(row_less(row, 1), row - 1);
-    cr_assert_eq(row_less(row, 9), INT64_C(2) << 24, "never below zero, never into the grants");
-    cr_assert_eq(row_more(ROW_USED_MAX - 1, 5), ROW_USED_MAX, "never past what can be counted");
-    cr_assert(!row_has_room(ROW_USED_MAX, 1, INT64_MAX / 2));
-}
-
-Test(quota_row, grains_are_whole_images)
-{
-    cr_assert_eq(grains_of(4 * UNITS_PER_IMAGE), 4);
-    cr_assert_eq(units_of(4), 4 * UNITS_PER_IMAGE);
 }

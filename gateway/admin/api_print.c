@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api_print.c - answers of the API, as JSON.      Runs on: control thread.  Pure. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "admin/api_ask.h"
+#include "base/json.h"
+
+/* More than a limit, error or entry takes; only a name of the configuration could be longer. */
+#define ENTRY_BYTES 2048
+
+const char *api_scope_name(enum limit_scope scope)
+{
+    static const char *const names[] = {"none", "account", "model", "team"};
+
+    return names[scope];
+}
+
+const char *api_measure_name(enum limit_measure measure)
+{
+    static const char *const names[] = {"none", "images", "credits"};
+
+    return names[measure];
+}
+
+static bool begin(struct admin_answer *out, struct text_out *text, size_t entries)
+{
+    size_t size = ENTRY_BYTES * (entries + 1);
+
+    out->content_type = "application/json";
+    out->body = malloc(size);
+    if (!out->body) {
+        out->status = 500;
+        return false;
+    }
+    text_out_init(text, out->body, size);
+    return true;
+}
+
+static void end(struct admin_answer *out, struct text_out *text)
+{
+    text_out_char(text, '\n');
+    out->body_len = text->len;
+    if (text->is_full) {
+        out->status = 500;
+        out->body_len = 0;
+    }
+}
+
+/* 2500 => 2.5 */
+static void add_units(struct text_out *out, int64_t units)
+{
+    int64_t whole = units / UNITS_PER_IMAGE;
+    int64_t rest = units % UNITS_PER_IMAGE;
+
+    if (units < 0) {
+        text_out_char(out, '-');
+        whole = -whole;
+        rest = -rest;
+    }
+    text_out_int(out, whole);
+    if (rest == 0)
+        return;
+    int decimals = 3;
+    for (; rest % 10 == 0; rest /= 10)
+        decimals--;
+    text_out_printf(out, ".%0*lld", decimals, (long long)rest);
+}
+
+static void add_units_member(struct text_out *out, const char *name, int64_t units)
+{
+    text_out_printf(out, ",\"%s\":", name);
+    add_units(out, units);
+}
+
+/* Quoted, as RFC 3339 writes it; null for 0. */
+static void add_time(struct text_out *out, int64_t us)
+{
+    time_t seconds = (time_t)((us + 999999) / 1000000);
+    struct tm tm;
+    char buf[32];
+
+    if (us <= 0 || !gmtime_r(&seconds, &tm) ||
+        strftime(buf, sizeof(buf), "\"%Y-%m-%dT%H:%M:%SZ\"", &tm) == 0) {
+        text_out_add(out, TEXT("null"));
+        return;
+    }
+    text_out_add(out, text_of(buf));
+}
+
+static void add_name(struct text_out *out, const char *name)
+{
+    if (name)
+        json_out_string(out, text_of(name));
+    else
+        text_out_add(out, TEXT("null"));
+}
+
+/* What may be used at once, and so what is left to use: a rate's burst. */
+static int64_t ceiling_units(const struct limit_rule *rule)
+{
+    return rule->kind == LIMIT_RATE ? rule->burst_units : rule->units;
+}
+
+static void add_limit(struct text_out *out, const struct reserved_limit *l)
+{
+    const struct limit_rule *rule = &l->limit.rule;
+    int64_t left = ceiling_units(rule) + l->granted_units - l->used_units;
+
+    text_out_printf(out, "{\"name\":\"%s\",\"scope\":\"%s\",\"measure\":\"%s\"",
+                    limit_name(rule->kind), api_scope_name(rule->scope),
+                    api_measure_name(rule->measure));
+    add_units_member(out, "limit", ceiling_units(rule));
+    add_units_member(out, "granted", l->granted_units);
+    add_units_member(out, "used", l->used_units);
+    add_units_member(out, "left", MAX(left, 0));
+    text_out_add(out, TEXT(",\"resets\":"));
+    add_time(out, l->reset_us);
+    if (rule->period_us)
+        text_out_printf(out, ",\"period_s\":%lld", (long long)(rule->period_us / 1000000));
+    if (rule->kind == LIMIT_RATE)
+        add_units_member(out, "per_period", rule->units);
+    if (rule->model) {
+        text_out_add(out, TEXT(",\"model\":"));
+        add_name(out, rule->model);
+    }
+    text_out_printf(out, ",\"is_dry_run\":%s}", rule->is_dry_run ? "true" : "false");
+}
+
+void api_print_error(struct admin_answer *out, int status, const char *why)
+{
+    struct text_out text;
+
+    out->status = status;
+    if (!begin(out, &text, 1))
+        return;
+    text_out_add(&text, TEXT("{\"error\":"));
+    add_name(&text, why);
+    text_out_char(&text, '}');
+    end(out, &text);
+}
+
+void api_print_quota(struct admin_answer *out, const struct policy *policy,
+                     const struct account *account, const struct reservation *r)
+{
+    struct text_out text;
+
+    if (!begin(out, &text, (size_t)r->limits_len))
+        return;
+    text_out_add(&text, TEXT("{\"account\":"));
+    add_name(&text, account->id);
+    text_out_add(&text, TEXT(",\"tier\":"));
+    add_name(&text, policy->tiers[account->tier].name);
+    text_out_add(&text, TEXT(",\"team\":"));
+    add_name(&text, account->team >= 0 ? policy->teams[account->team].name : NULL);
+    text_out_add(&text, TEXT(",\"limits\":["));
+    for (int i = 0; i < r->limits_len; i++) {
+        if (i > 0)
+            text_out_char(&text, ',');
+        add_limit(&text, &r->limits[i]);
+    }
+    text_out_add(&text, TEXT("]}"));
+    end(out, &text);
+}
+
+static void add_top_entry(struct text_out *out, const struct policy *policy, int generation,
+                          const struct top_entry *entry)
+{
+    bool is_present = entry->generation == generation;
+
+    text_out_add(out, TEXT("{\"account\":"));
+    add_name(out, entry->account.id);
+    text_out_add(out, TEXT(",\"tier\":"));
+    add_name(out, is_present ? policy->tiers[entry->account.tier].name : NULL);
+    text_out_add(out, TEXT(",\"team\":"));
+    add_name(out, is_present && entry->account.team >= 0 ? policy->teams[entry->account.team].name
+                                                         : NULL);
+    text_out_printf(out, ",\"images\":%lld,\"error\":%lld}", (long long)entry->images,
+                    (long long)entry->error);
+}
+
+void api_print_top(struct admin_answer *out, const struct policy *policy, int generation,
+                   const struct top_list *list)
+{
+    struct text_out text;
+
+    if (!begin(out, &text, (size_t)list->len))
+        return;
+    text_out_add(&text, TEXT("{\"accounts\":["));
+    for (int i = 0; i < list->len; i++) {
+        if (i > 0)
+            text_out_char(&text, ',');
+        add_top_entry(&text, policy, generation, &list->entries[i]);
+    }
+    text_out_add(&text, TEXT("]}"));
+    end(out, &text);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* top.h - who was charged most images today, by this gateway, in bounded memory.
+ *
+ * Each worker keeps a sketch: Space-Saving of Metwally, Agrawal and El Abbadi (2005) with TOP_LEN counters, weighted by
+ * images.  An account that is not in a full sketch takes over the least counter, whose count becomes its error.  So in a
+ * sketch that was charged N images today: count - error <= true count <= count; error <= N / TOP_LEN; and every account
+ * with more than N / TOP_LEN images is in it.  Up to TOP_LEN accounts a worker, all counts are exact.
+ *
+ * Sketches are merged when somebody asks (Agarwal and others, "Mergeable summaries", 2012): counts and errors are added,
+ * and where a full sketch lacks the account, its least count is added to both.  The bounds hold for the sums.
+ *
+ * A day is the policy's.  At its end counts begin at zero, but the accounts stay known until others need the place: that
+ * is how the admin API knows the tier of an account that a front proxy named. */
+#pragma once
+
+#include "base/map.h"
+#include "core/account.h"
+#include "net/mailbox.h"
+
+#define TOP_LEN 1024
+
+struct top_entry {
+    struct map_node node;
+    struct account account; /* zone, tier and team belong to the generation */
+    int generation;
+    int64_t images; /* today */
+    int64_t error;  /* so many of them may be another's */
+    int place;      /* in the heap */
+};
+
+/* One thread's. */
+struct top_sketch {
+    int64_t day;
+    int len;
+    struct top_entry *entries; /* owned: TOP_LEN */
+    struct top_entry **heap;   /* owned: the least images first */
+    struct map by_digest;
+};
+
+MUST_CHECK enum status top_sketch_init(struct top_sketch *sketch);
+void top_sketch_fini(struct top_sketch *sketch);
+/* The account was charged images on that day; 0: it was seen, which displaces nobody. */
+void top_sketch_add(struct top_sketch *sketch, const struct account *account, int generation,
+                    int64_t images, int64_t day);
+/* The least count of a full sketch, else 0: what an account that it lacks may have had that day. */
+int64_t top_sketch_least(const struct top_sketch *sketch, int64_t day);
+
+/* --- the sketches of a process --- */
+
+struct top;
+
+/* boxes: one mailbox a worker; they outlive the sketches' use.  Runs on: control thread. */
+MUST_CHECK enum status top_open(struct loop *loop, struct mailbox *const *boxes, int workers,
+                                struct top **out);
+/* After all workers have ended and their mailboxes are freed. */
+void top_close(struct top **top);
+
+/* As top_sketch_add().  Runs on: that worker. */
+void top_add(struct top *top, int worker, const struct account *account, int generation,
+             int64_t images, int64_t day);
+
+struct top_list {
+    int len;
+    struct top_entry *entries; /* owned: most images first; node and place mean nothing */
+};
+void top_list_free(struct top_list *list);
+
+/* Asks all workers: the limit accounts with most images on that day, or the one with this id (TEXT_NONE: any).
+ * ST_PENDING, or ST_NOMEM; *out is written when op is done with ST_OK, and op may be cancelled.  Control thread. */
+MUST_CHECK enum status top_collect(struct top *top, int64_t day, struct text id, int limit,
+                                   struct top_list *out, struct op *op);

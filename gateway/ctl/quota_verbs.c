@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quota_verbs.c - meltctl quota show, grant, set, reset, top: the admin API, for people and scripts. */
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "ctl/call.h"
+#include "ctl/rows.h"
+
+static const struct column limit_columns[] = {
+    {"name", "LIMIT", false}, {"scope", "WHOSE", false},   {"measure", "MEASURE", false},
+    {"used", "USED", true},   {"limit", "ALLOWED", true},  {"granted", "GRANTED", true},
+    {"left", "LEFT", true},   {"resets", "RESETS", false},
+};
+
+static const struct column top_columns[] = {
+    {"account", "ACCOUNT", false},    {"tier", "TIER", false},         {"team", "TEAM", false},
+    {"images", "IMAGES TODAY", true}, {"error", "AT MOST LESS", true},
+};
+
+/* An answer that is no success: its own words. */
+static int refuse(const struct ctl *ctl, const struct call_answer *answer)
+{
+    struct text json = {answer->body, answer->len};
+    char *why = rows_member(json, "error");
+    int code;
+
+    if (ctl->is_json)
+        fputs(answer->body, stdout);
+    code = ctl_fail(EXIT_REFUSED, "%s (%d)", why && *why ? why : "the gateway refused",
+                    answer->status);
+    free(why);
+    return code;
+}
+
+static int print_rows(struct text json, const char *array, const struct column *columns, int len)
+{
+    struct rows rows;
+
+    if (rows_read(json, array, columns, len, &rows))
+        return ctl_fail(EXIT_REFUSED, "the gateway's answer is not understood");
+    rows_print(&rows, stdout);
+    rows_free(&rows);
+    return EXIT_DONE;
+}
+
+static int print_quota(struct text json)
+{
+    char *account = rows_member(json, "account");
+    char *tier = rows_member(json, "tier");
+    char *team = rows_member(json, "team");
+
+    printf("%s, tier %s", account ? account : "", tier ? tier : "");
+    if (team && *team)
+        printf(", team %s", team);
+    putchar('\n');
+    free(account);
+    free(tier);
+    free(team);
+    return print_rows(json, "limits", limit_columns, ARRAY_LEN(limit_columns));
+}
+
+static int finish(const struct ctl *ctl, struct call_answer *answer, int (*print)(struct text json))
+{
+    int code;
+
+    if (answer->status != 200) {
+        code = refuse(ctl, answer);
+    } else if (ctl->is_json) {
+        fputs(answer->body, stdout);
+        code = EXIT_DONE;
+    } else {
+        code = print((struct text){answer->body, answer->len});
+    }
+    call_free(answer);
+    return code;
+}
+
+static void add_query(struct text_out *out, char before, const char *name, const char *value)
+{
+    text_out_char(out, before);
+    text_out_add(out, text_of(name));
+    text_out_char(out, '=');
+    call_encode(out, text_of(value));
+}
+
+static void begin_target(struct text_out *out, char *buf, size_t size, const struct ctl *ctl,
+                         const char *change)
+{
+    text_out_init(out, buf, size);
+    text_out_add(out, TEXT("/v1/accounts/"));
+    call_encode(out, text_of(ctl->object));
+    text_out_add(out, TEXT("/quota"));
+    text_out_add(out, text_of(change));
+}
+
+int quota_show(const struct ctl *ctl)
+{
+    const struct {
+        const char *name, *value;
+    } parts[] = {{"tier", ctl->tier}, {"team", ctl->team}, {"model", ctl->model}};
+    char target[2048];
+    char before = '?';
+    struct text_out out;
+    struct call_answer answer;
+
+    begin_target(&out, target, sizeof(target), ctl, "");
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (!parts[i].value)
+            continue;
+        add_query(&out, before, parts[i].name, parts[i].value);
+        before = '&';
+    }
+    if (out.is_full)
+        return ctl_fail(EXIT_USAGE, "the names are too long");
+    int code = call_api(ctl, "GET", target, TEXT_NONE, &answer);
+    return code ? code : finish(ctl, &answer, print_quota);
+}
+
+/* Numbers go out as they were written: the gateway judges them. */
+static void add_member(struct text_out *out, const char *name, const char *value, bool is_number)
+{
+    if (!value)
+        return;
+    text_out_printf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
+    if (is_number)
+        text_out_add(out, text_of(value));
+    else
+        json_out_string(out, text_of(value));
+}
+
+static int change(const struct ctl *ctl, const char *verb)
+{
+    char target[1024], body[4096];
+    struct text_out out, json;
+    struct call_answer answer;
+
+    begin_target(&out, target, sizeof(target), ctl, verb);
+    text_out_init(&json, body, sizeof(body));
+    text_out_char(&json, '{');
+    add_member(&json, "images", ctl->images, true);
+    add_member(&json, "credits", ctl->credits, true);
+    add_member(&json, "limit", ctl->limit, false);
+    add_member(&json, "scope", ctl->scope, false);
+    add_member(&json, "tier", ctl->tier, false);
+    add_member(&json, "team", ctl->team, false);
+    add_member(&json, "model", ctl->model, false);
+    add_member(&json, "id", ctl->id, false);
+    text_out_char(&json, '}');
+    if (out.is_full || json.is_full)
+        return ctl_fail(EXIT_USAGE, "the names are too long");
+    int code = call_api(ctl, "POST", target, text_out_text(&json), &answer);
+    return code ? code : finish(ctl, &answer, print_quota);
+}
+
+int quota_grant(const struct ctl *ctl)
+{
+    return change(ctl, "/grant");
+}
+
+int quota_set(const struct ctl *ctl)
+{
+    return change(ctl, "/set");
+}
+
+int quota_reset(const struct ctl *ctl)
+{
+    return change(ctl, "/reset");
+}
+
+static int print_top(struct text json)
+{
+    return print_rows(json, "accounts", top_columns, ARRAY_LEN(top_columns));
+}
+
+int quota_top(const struct ctl *ctl)
+{
+    char target[128];
+    struct text_out out;
+    struct call_answer answer;
+
+    text_out_init(&out, target, sizeof(target));
+    text_out_add(&out, TEXT("/v1/quota/top"));
+    if (ctl->n)
+        add_query(&out, '?', "n", ctl->n);
+    if (out.is_full)
+        return ctl_fail(EXIT_USAGE, "%s is no number of accounts", ctl->n);
+    int code = call_api(ctl, "GET", target, TEXT_NONE, &answer);
+    return code ? code : finish(ctl, &answer, print_top);
+}

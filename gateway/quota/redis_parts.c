@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_parts.c - a question about a reservation, part by part.      Runs on: worker.
+ * A part that refuses gives the part before it back; a crash in between is covered by that part's lease. */
+
+#include <string.h>
+
+#include "core/cost.h"
+#include "quota/redis.h"
+
+static void take_part(struct redis_request *request)
+{
+    const struct reservation_part *part = &request->r->parts[request->part];
+    struct hold_handle *handle = &request->record.handle;
+
+    handle->bucket = part->bucket;
+    handle->token_len = (uint32_t)part->token_len;
+    memcpy(handle->token, part->token, (size_t)part->token_len);
+    request->limits_len = part->len;
+    request->record.was_sent = false;
+    request->rounds = 0;
+}
+
+static void make_tokens(const struct redis_request *request, struct reservation *r)
+{
+    for (int i = 0; i < r->parts_len; i++) {
+        struct reservation_part *part = &r->parts[i];
+        struct hold_handle handle = request->kind == REQUEST_ASK
+                                        ? redis_token_mark(r, i)
+                                        : redis_token_make(r, i, request->asked_us);
+
+        part->bucket = handle.bucket;
+        part->token_len = (int)handle.token_len;
+        memcpy(part->token, handle.token, handle.token_len);
+    }
+}
+
+void redis_request_begin(struct redis_request *request, struct reservation *r)
+{
+    struct quota *q = &request->from->base;
+
+    request->asked_us = quota_now_us(q);
+    request->amends = quota_amends(q);
+    request->r = r;
+    make_tokens(request, r);
+    take_part(request);
+}
+
+void redis_part_give_back(struct redis_request *request)
+{
+    struct redis_request *settle;
+
+    if (!request->has_earlier)
+        return;
+    request->has_earlier = false;
+    settle = redis_request_new(request->from, REQUEST_END);
+    if (!settle)
+        return;
+    settle->record.handle = request->earlier;
+    settle->record.kind = OUTBOX_SETTLE;
+    redis_request_launch(settle);
+}
+
+/* What was told of the parts before counts the images that they do not hold any more. */
+static void tell_given_back(struct reservation *r, int parts)
+{
+    for (int i = 0; i < parts; i++) {
+        for (int k = r->parts[i].first; k < r->parts[i].first + r->parts[i].len; k++) {
+            struct reserved_limit *l = &r->limits[k];
+            bool is_flight = l->limit.rule.kind == LIMIT_IN_FLIGHT;
+            int64_t units = r->held_images * (is_flight ? UNITS_PER_IMAGE : l->limit.image_units);
+
+            l->used_units = MAX(l->used_units - units, 0);
+        }
+    }
+}
+
+static enum status refuse(struct redis_request *request, const struct redis_answer *answer)
+{
+    struct reservation *r = request->r;
+
+    redis_part_give_back(request);
+    tell_given_back(r, request->part);
+    r->refused_by = r->parts[request->part].first + answer->verdict - 1;
+    quota_refused(&request->from->base, r, answer->in_hand_images, request->amends);
+    return ST_LIMIT;
+}
+
+static enum status hold(struct redis_request *request)
+{
+    struct reservation *r = request->r;
+
+    for (int i = 0; i < r->parts_len; i++)
+        r->parts[i].is_held = true;
+    request->has_earlier = false;
+    quota_hold(&request->from->base, r, request->record.expires_us);
+    return ST_OK;
+}
+
+/* After the last part of an amend, all gateways hear of it. */
+static bool announces(struct redis_request *request)
+{
+    if (request->task < TASK_GRANT)
+        return false;
+    request->is_announcing = true;
+    request->record.handle.bucket = 0;
+    return true;
+}
+
+enum redis_next redis_part_answered(struct redis_request *request,
+                                    const struct redis_answer *answer, enum status *st)
+{
+    struct reservation *r = request->r;
+    bool is_reserve = request->kind == REQUEST_RESERVE;
+
+    if (answer->verdict == REDIS_ASK_AGAIN)
+        return NEXT_AGAIN;
+    redis_answer_tell(answer, r, request->part, request->asked_us);
+    if (answer->verdict > 0) {
+        *st = refuse(request, answer);
+        return NEXT_DONE;
+    }
+    if (request->part + 1 < r->parts_len) {
+        request->has_earlier = is_reserve;
+        request->earlier = request->record.handle;
+        request->part++;
+        take_part(request);
+        return NEXT_PART;
+    }
+    if (!is_reserve && announces(request))
+        return NEXT_PART;
+    *st = is_reserve ? hold(request) : ST_OK;
+    return NEXT_DONE;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_plan.h - one part of a reservation as the scripts take it, and what they reply.
+ *
+ * The plan of LIMITS is 38 bytes a limit, integers big endian:
+ *
+ *   u8   'c' calendar, 'g' RATE, 'r' ROLLING, 'i' IN_FLIGHT
+ *   u8   1: on trial
+ *   6    the subject
+ *   i48  what is charged: grains, microseconds of TAT, images; for an amend, by how much or what
+ *   u48  what is allowed; for a grant, the most
+ *   u48  calendar: the span; RATE: now since its segment began; ROLLING: the slot
+ *   u48  calendar: grains in one granted; RATE: a segment
+ *   u48  when the row expires (Unix seconds) */
+#pragma once
+
+#include <hiredis/hiredis.h>
+
+#include "quota/quota.h"
+#include "quota/redis_scripts.h"
+#include "quota/redis_token.h"
+
+#define PLAN_LIMIT_LEN 38
+
+struct redis_plan {
+    int rows_len;
+    struct redis_key rows[2 * LIMITS_MAX];
+    int len; /* bytes */
+    unsigned char bytes[PLAN_LIMIT_LEN * LIMITS_MAX];
+};
+
+/* How a part stands, and what is asked about it. */
+struct redis_question {
+    const struct reservation *r;
+    int part;
+    uint32_t bucket;
+    int64_t asked_us; /* the same as for the token: it chooses slots and segments */
+    int64_t lease_us;
+    enum redis_task task;
+    int64_t amend_units;
+};
+
+/* Can ROWS do it? */
+bool redis_part_is_rows(const struct reservation *r, int part);
+void redis_plan_make(const struct redis_question *question, struct redis_plan *out);
+
+struct redis_answer {
+    int verdict; /* 0: held; the 1-based limit of the part that refuses; or REDIS_ASK_AGAIN */
+    unsigned over;
+    int64_t in_hand_images;
+    const redisReply *rows[LIMITS_MAX]; /* the reply's */
+};
+#define REDIS_ASK_AGAIN (-3)
+
+/* False: the reply has another form than that of a part with so many limits. */
+bool redis_answer_read(const redisReply *reply, int limits_len, struct redis_answer *out);
+/* Tells the part's limits. */
+void redis_answer_tell(const struct redis_answer *answer, struct reservation *r, int part,
+                       int64_t asked_us);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* redis_wire.c - commands into a link's buffer.      Runs on: worker.
+ * Nothing is written to the connection here, so nothing can break in a caller's call. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "quota/redis_link.h"
+
+static bool make_room(struct redis_link *link, size_t len)
+{
+    if (link->out_from == link->out_len)
+        link->out_from = link->out_len = 0;
+    if (link->out_size - link->out_len >= len)
+        return true;
+
+    size_t size = MAX(link->out_size * 2, link->out_len + len + 4096);
+    char *out = realloc(link->out, size);
+
+    if (!out) {
+        link->is_out_of_memory = true;
+        return false;
+    }
+    link->out = out;
+    link->out_size = size;
+    return true;
+}
+
+static void add(struct redis_link *link, const char *bytes, size_t len)
+{
+    if (!make_room(link, len))
+        return;
+    memcpy(link->out + link->out_len, bytes, len);
+    link->out_len += len;
+}
+
+/* "*3\r\n", "$11\r\n" */
+static void add_count(struct redis_link *link, char kind, size_t count)
+{
+    char buf[32];
+    struct text_out text;
+
+    text_out_init(&text, buf, sizeof(buf));
+    text_out_char(&text, kind);
+    text_out_int(&text, (int64_t)count);
+    text_out_add(&text, TEXT("\r\n"));
+    add(link, buf, text.len);
+}
+
+void redis_link_begin(struct redis_link *link, int args)
+{
+    ASSERT(link->state == LINK_GREETING || link->state == LINK_UP);
+    add_count(link, '*', (size_t)args);
+}
+
+void redis_link_arg(struct redis_link *link, struct text arg)
+{
+    add_count(link, '$', arg.len);
+    add(link, arg.ptr, arg.len);
+    add(link, "\r\n", 2);
+}
+
+void redis_link_arg_int(struct redis_link *link, int64_t arg)
+{
+    char buf[24];
+    struct text_out text;
+
+    text_out_init(&text, buf, sizeof(buf));
+    text_out_int(&text, arg);
+    redis_link_arg(link, text_out_text(&text));
+}
+
+void redis_link_end(struct redis_link *link, struct redis_call *call)
+{
+    call->of = link;
+    call->replies_left = link->replies_to_drop;
+    link->replies_to_drop = 0;
+    call->queued_us = loop_now_us(link->loop);
+    call->end = link->written_bytes + (link->out_len - link->out_from);
+    if (list_is_empty(&link->calls) && link->state == LINK_UP)
+        timer_set(link->loop, &link->deadline, call->queued_us + link->target->timeout_us);
+    list_push_back(&link->calls, &call->link);
+    if (link->to_write == &link->calls)
+        link->to_write = &call->link;
+    loop_at_turn_end(link->loop, &link->flush);
+}
+
+void redis_link_ask(struct redis_link *link)
+{
+    redis_link_begin(link, 1);
+    redis_link_arg(link, TEXT("ASKING"));
+    link->replies_to_drop = 1;
+}
