@@ -69,5 +69,10 @@ int64_t reservation_settle(struct reservation *r, int64_t used_images);
 const struct reserved_limit *reservation_tightest(const struct reservation *r);
 /* Units left in a limit, with its grants; never negative. */
 int64_t reserved_limit_left(const struct reserved_limit *l);
+/* The limit never allows what was asked for, however long one waits. */
+static inline bool reserved_limit_is_hopeless(const struct reserved_limit *l)
+{
+    return l->reset_us == INT64_MAX;
+}
 /* Images of this job that fit into what is left; INT64_MAX where they cost nothing. */
 int64_t reserved_limit_images_left(const struct reserved_limit *l);

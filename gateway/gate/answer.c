@@ -64,6 +64,10 @@ static void print_quota_message(const struct request *req, const struct reserved
         print_amount(out, left);
         text_out_add(out, TEXT(" left)"));
     }
+    if (reserved_limit_is_hopeless(l)) {
+        text_out_add(out, TEXT(". So much can never be had at once."));
+        return;
+    }
     text_out_add(out, TEXT(". It resets at "));
     print_local_time(out, &req->config->policy.zone, l->reset_us / 1000000);
     text_out_char(out, '.');
@@ -118,6 +122,8 @@ static int64_t retry_after_s(const struct request *req)
     const struct reserved_limit *limit = refused_limit(req);
     uint32_t jitter = (uint32_t)gate_random(req->gate);
 
+    if (limit && reserved_limit_is_hopeless(limit))
+        return 0;
     if (limit) {
         int64_t wait_us = limit->reset_us - quota_now_us(req->gate->quota);
         bool is_calendar = limit_is_calendar(limit->limit.rule.kind);
@@ -134,6 +140,10 @@ static int64_t retry_after_s(const struct request *req)
 /* An SDK's own retries, within a minute, may help. */
 static bool may_retry_soon(const struct request *req)
 {
+    const struct reserved_limit *limit = refused_limit(req);
+
+    if (limit && reserved_limit_is_hopeless(limit))
+        return false;
     return outcome_rows[req->outcome].problem == PROBLEM_CAPACITY ||
            req->outcome == OUTCOME_RATE_LIMITED || req->outcome == OUTCOME_IN_FLIGHT_LIMITED;
 }

@@ -13,10 +13,13 @@ static bool is_told(const struct reserved_limit *l)
     return !l->limit.rule.is_dry_run && l->used_units >= 0;
 }
 
+/* 0 also where waiting does not help: more was asked for than the limit ever allows. */
 static int64_t seconds_to_reset(const struct request *req, const struct reserved_limit *l)
 {
     int64_t now_us = quota_now_us(req->gate->quota);
 
+    if (reserved_limit_is_hopeless(l))
+        return 0;
     return MAX((l->reset_us - now_us + 999999) / 1000000, 0);
 }
 

@@ -85,6 +85,12 @@ class Limits:
         self.assertEqual(answer.error()["code"], "rate_limit_exceeded")
         self.assertTrue(3500 < int(answer.get("retry-after")) <= 3600, answer.get("retry-after"))
 
+    def test_more_than_the_burst_is_hopeless(self):
+        answer = self.ask(fresh(), "paced", n=3)
+        self.assertRefused(answer, 429, "rate_limited")
+        self.assertIsNone(answer.get("retry-after"))
+        self.assertEqual(answer.get("x-should-retry"), "false")
+
     def test_rate_of_failed_jobs_comes_back(self):
         account = fresh()
         self.sim_.set(fail_next=5, fail_status=500)
