@@ -89,16 +89,16 @@ struct request {
     bool is_method_head;
 
     struct identity_found identity;
-    bool is_without_store; /* admitted while the quota store was down (on_store_down: open) */
-    enum reason trial;     /* why a step of the ladder on trial would have shed it */
-    bool is_known;         /* identity holds an account */
+    bool is_known; /* identity holds an account */
     enum identity_fault identity_fault;
     struct body body;
     struct job job;
     struct complaint complaint;
     struct terms terms;
     struct verdict verdict;
+    enum reason trial; /* why a step of the ladder on trial would have shed it */
     struct reservation reservation;
+    bool is_without_store;  /* admitted while the quota store was down (on_store_down: open) */
     int64_t charged_images; /* for metrics and the log */
 
     struct list waiting;     /* in gate->waiting, while in QUEUE */
@@ -177,8 +177,8 @@ void relay_cut(struct request *req);
 int64_t settle_counted_images(const struct request *req);
 /* settle.c: would settling with so many images give something back? */
 bool settle_gives_back(const struct request *req, int64_t used_images);
-/* settle.c: settles the reservation with so many images, if one is held.  With op, what comes back is on its way to the store once this is
- * ST_OK, or the op is done; without, it is sent when the turn ends. */
+/* settle.c: settles the reservation with so many images, if one is held.  With op, what comes back is on its way to the
+ * store once this is ST_OK, or the op is done; without, it is sent when the turn ends. */
 enum status settle_quota(struct request *req, int64_t used_images, struct op *op);
 /* fields.c: the fields that the gateway adds to every answer, and the RateLimit fields where a limit was looked at. */
 void fields_write(struct request *req, struct text_out *out);
