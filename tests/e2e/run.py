@@ -31,6 +31,7 @@ class Lines(unittest.TestResult):
     def __init__(self, limit):
         super().__init__()
         self.limit = limit
+        self.failed_names = []
         self.passed = self.failed = self.skipped_count = 0
         self._problems = []
         self._skip = None
@@ -73,6 +74,7 @@ class Lines(unittest.TestResult):
         name = test.id()
         if self._problems:
             self.failed += 1
+            self.failed_names.append(name)
             self._print("FAIL", f"{name} {seconds:.2f}s", "\n".join(self._problems))
         elif self._skip is not None:
             self.skipped_count += 1
@@ -108,6 +110,22 @@ def load(names, word):
     return unittest.TestSuite(tests)
 
 
+# Elections and failovers among other servers have deadlines of their own, which a busy machine misses now and then.  A
+# test of these that fails is run once more, and seen to be.
+TRIED_AGAIN = "test_topologies."
+
+
+def try_again(lines):
+    names = [name for name in lines.failed_names if name.startswith(TRIED_AGAIN)]
+    if not names:
+        return
+    print(f"once more: {' '.join(names)}", flush=True)
+    again = Lines(lines.limit)
+    load(names, "").run(again)
+    lines.passed += again.passed
+    lines.failed -= again.passed
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -124,6 +142,7 @@ def main():
     signal.signal(signal.SIGALRM, on_alarm)
     lines = Lines(options.limit)
     suite.run(lines)
+    try_again(lines)
     totals = f"{lines.passed} passed, {lines.failed} failed"
     if lines.skipped_count:
         totals += f", {lines.skipped_count} skipped"

@@ -105,7 +105,9 @@ class Single(Topologies):
         certs, strangers = Certs(self.folder()), Certs(self.folder())
         redis = self.server(tls=certs)
         self.check_no_tls(redis, {**certs.quota, "tls_ca": strangers.path("ca.crt")}, "certificate")
-        self.check_no_tls(redis, {"tls_ca": certs.path("ca.crt")}, "certificate required")
+        # With TLS 1.3 the refusal comes after the handshake, and the reset behind it may overtake the alert.
+        self.check_no_tls(redis, {"tls_ca": certs.path("ca.crt")},
+                          "(certificate required|the connection was lost)")
         other = self.server(tls=certs, certificate="other")
         self.check_no_tls(other, certs.quota, "IP address mismatch")
 
