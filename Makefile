@@ -196,11 +196,11 @@ $(B)/load: $(LOAD_OBJ)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^
 
 bench: all $(B)/load ## against nginx, HAProxy and others: table, plot, numbers; SCENARIO=NAME runs one, ROUNDS=N
-	$(Q)tests/bench/deps.sh
+	$(Q)tests/tools/deps.sh bench
 	$(Q)MELTGUARD_BUILD=$(B) python3 tests/bench/run.py $(SCENARIO)
 
 bench-guard: all $(B)/load ## instructions a request; fails where one grew by more than 3 %
-	$(Q)tests/bench/deps.sh guard
+	$(Q)tests/tools/deps.sh guard
 	$(Q)MELTGUARD_BUILD=$(B) python3 tests/bench/guard.py
 
 # --- torture ------------------------------------------------------------------------------------------------------------

@@ -25,20 +25,22 @@ void dispatch_release(struct request *req)
     gate_slot_is_free(gate, req->backend);
 }
 
-static void count_failure(struct request *req)
+void dispatch_count_answer(struct request *req, int class)
 {
-    struct gate *gate = req->gate;
+    struct stats *stats = &req->gate->stats;
     int index = req->backend->index;
 
-    stats_add(&gate->stats, STAT_BACKEND_ANSWERS, index * STAT_CLASSES, 1);
-    if (backend_failed(req->backend, (int)req->config->eject_after))
-        stats_add(&gate->stats, STAT_BACKEND_EJECTIONS, index, 1);
+    stats_add(stats, STAT_BACKEND_ANSWERS, index * STAT_CLASSES + class, 1);
+    if (class != DISPATCH_LOST && class < 5)
+        backend_succeeded(req->backend);
+    else if (backend_failed(req->backend, (int)req->config->eject_after))
+        stats_add(stats, STAT_BACKEND_EJECTIONS, index, 1);
 }
 
 /* This backend could not be reached: on to another one that has a slot now. */
 static enum status try_another(struct request *req)
 {
-    count_failure(req);
+    dispatch_count_answer(req, DISPATCH_LOST);
     req->tried |= UINT64_C(1) << (req->backend->index % 64);
     dispatch_release(req);
     return queue_take_slot(req) ? connect_and_send(req) : ST_UNAVAILABLE;
@@ -117,7 +119,7 @@ enum step dispatch_end(struct request *req, enum status st)
         return STEP_NEXT;
     }
     if (req->is_sent) {
-        count_failure(req);
+        dispatch_count_answer(req, DISPATCH_LOST);
         return request_end_with(req, OUTCOME_BACKEND_TIMEOUT);
     }
     return request_end_with(req, st == ST_NOMEM ? OUTCOME_NO_MEMORY : OUTCOME_NO_BACKEND);

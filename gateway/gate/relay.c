@@ -194,19 +194,6 @@ static enum status piece_came(struct request *req)
     return pump(req);
 }
 
-static void count_head(struct request *req, int status)
-{
-    struct stats *stats = &req->gate->stats;
-    int index = req->backend->index;
-
-    stats_observe_us(stats, STAT_FIRST_BYTE_SECONDS, index, req->first_byte_us - req->sent_us);
-    stats_add(stats, STAT_BACKEND_ANSWERS, index * STAT_CLASSES + status / 100, 1);
-    if (status < 500)
-        backend_succeeded(req->backend);
-    else if (backend_failed(req->backend, (int)req->config->eject_after))
-        stats_add(stats, STAT_BACKEND_EJECTIONS, index, 1);
-}
-
 /* An image whose charge the store would not take is delivered all the same: the GPU did the work. */
 static enum status head_came(struct request *req)
 {
@@ -214,7 +201,9 @@ static enum status head_came(struct request *req)
 
     req->first_byte_us = loop_now_us(req->gate->loop);
     req->answer_status = head->status;
-    count_head(req, head->status);
+    stats_observe_us(&req->gate->stats, STAT_FIRST_BYTE_SECONDS, req->backend->index,
+                     req->first_byte_us - req->sent_us);
+    dispatch_count_answer(req, head->status / 100);
     req->answer_head = forward_answer_head(req, head);
     if (!req->answer_head.len)
         return ST_NOMEM;
@@ -285,21 +274,11 @@ static enum outcome outcome_without_head(enum status st)
     return st == ST_INVALID ? OUTCOME_BACKEND_INVALID : OUTCOME_BACKEND_LOST;
 }
 
-static void lost(struct request *req)
-{
-    struct gate *gate = req->gate;
-    int index = req->backend->index;
-
-    stats_add(&gate->stats, STAT_BACKEND_ANSWERS, index * STAT_CLASSES, 1);
-    if (backend_failed(req->backend, (int)req->config->eject_after))
-        stats_add(&gate->stats, STAT_BACKEND_EJECTIONS, index, 1);
-}
-
 /* After the head went out, breaking the connection is the only way to say that the answer is not whole. */
 static enum outcome outcome_when_broken(struct request *req, enum status st)
 {
     if (st != ST_NOMEM)
-        lost(req);
+        dispatch_count_answer(req, DISPATCH_LOST);
     if (!req->is_answer_begun) {
         req->answer_head = TEXT_NONE;
         req->answer_status = 0;

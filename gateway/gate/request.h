@@ -171,6 +171,10 @@ bool queue_has_free_slot(const struct gate *gate);
 bool queue_take_slot(struct request *req);
 /* dispatch.c: gives back slot and upstream, as far as they are held. */
 void dispatch_release(struct request *req);
+/* dispatch.c: the backend answered with a status of this class (1..5), or was lost: for metrics, and for its ejection, which
+ * 5xx counts towards as well. */
+#define DISPATCH_LOST 0
+void dispatch_count_answer(struct request *req, int class);
 /* relay.c: the answer is not read on: the images that were whole by now are what is counted. */
 void relay_cut(struct request *req);
 /* settle.c: the images to charge: those counted, or all that were asked for where they cannot be counted. */

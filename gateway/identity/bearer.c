@@ -24,7 +24,6 @@ enum identity_answer identity_by_bearer(const struct identity_case *c, struct id
     text_out_hex(&name, sha256, sizeof(sha256));
     struct text whole = text_out_text(&name);
     struct text shown = {whole.ptr, sizeof(PREFIX) - 1 + SHOWN};
-    identity_account(&out->account, shown, c->source->tier);
-    out->account.digest = identity_digest(whole);
+    identity_account_shown_as(&out->account, shown, whole, c->source->tier);
     return IDENTITY_DECIDES;
 }

@@ -1,19 +1,28 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# deps.sh - installs the Debian packages that building, testing and the demo need, as far as they are missing.
-#   deps.sh [lint|model]      with lint: also what `make fmt lint fuzz` use; with model: what `make model` uses
+# deps.sh - installs the Debian packages that a target of the Makefile needs, as far as they are missing.
+#   deps.sh           building, testing and the demo
+#   deps.sh TARGET    lint (also fmt and fuzz), torture, model, bench, guard: what that needs as well, or instead
+# Nothing is left running: whoever needs a server starts it by hand, on a free port, in a folder of its own.
 set -eu
 
-packages="gcc make pkg-config libc6-dev libevent-dev libhiredis-dev libssl-dev libyaml-dev libyajl-dev liblmdb-dev
+build="gcc make pkg-config libc6-dev libevent-dev libhiredis-dev libssl-dev libyaml-dev libyajl-dev liblmdb-dev
     libxxhash-dev libpng-dev libcriterion-dev redis-server python3 curl tzdata procps ca-certificates"
-[ "${1:-}" = lint ] && packages="$packages clang clang-format clang-tidy"
-[ "${1:-}" = torture ] && packages="$packages faketime"
-[ "${1:-}" = model ] && packages="gcc libc6-dev spin"
 
 # Debian 13 has llhttp as a library, Debian 12 as the C files of a Node package.
 # shellcheck disable=SC1091
 version=$(. /etc/os-release && echo "${VERSION_ID:-0}")
-if [ "${1:-}" = model ]; then :; elif [ "${version%%.*}" -ge 13 ] 2>/dev/null; then packages="$packages libllhttp-dev"; else packages="$packages node-llhttp"; fi
+if [ "${version%%.*}" -ge 13 ] 2>/dev/null; then build="$build libllhttp-dev"; else build="$build node-llhttp"; fi
+
+case "${1:-}" in
+'') packages=$build ;;
+lint) packages="$build clang clang-format clang-tidy" ;;
+torture) packages="$build faketime" ;;
+model) packages="gcc libc6-dev spin" ;;
+bench) packages="nginx libnginx-mod-http-lua lua-nginx-redis lua-cjson haproxy redis-server procps" ;;
+guard) packages="valgrind" ;;
+*) echo "deps.sh: no target $1, expected lint, torture, model, bench or guard" >&2; exit 2 ;;
+esac
 
 missing=
 for package in $packages; do
