@@ -26,7 +26,7 @@ endif
 
 # --- what is compiled ---------------------------------------------------------------------------------------------------
 
-DIRS     ?= base core config net http dialect identity quota telemetry backend gate admin run ctl
+DIRS     ?= base core config net http redis dialect identity quota telemetry backend gate admin run ctl
 LIB_SRC  := $(filter-out gateway/ctl/meltctl.c,$(foreach dir,$(DIRS),$(wildcard gateway/$(dir)/*.c)))
 SIM_SRC  := $(wildcard tests/simgpu/*.c)
 UNIT_SRC := $(foreach dir,$(DIRS),$(wildcard tests/unit/$(dir)/*.c)) $(wildcard tests/unit/*.c)

@@ -34,7 +34,7 @@ static enum status ask(struct redis_quota *rq, struct redis_request *request, st
     if (!request)
         return ST_UNAVAILABLE;
     redis_request_begin(request, r);
-    if (redis_link_is_refusing(redis_link_for(rq, request->record.handle.bucket))) {
+    if (redis_link_is_refusing(redis_route_link(&rq->route, request->record.handle.bucket))) {
         free(request);
         return ST_UNAVAILABLE;
     }
@@ -151,7 +151,7 @@ static struct ending ending(struct quota *q, struct reservation *r, enum outbox_
 
 static bool is_up_for(const struct redis_request *request)
 {
-    return redis_link_is_up(redis_link_for(request->from, request->record.handle.bucket));
+    return redis_link_is_up(redis_route_link(&request->from->route, request->record.handle.bucket));
 }
 
 /* The op waits for those that can be sent now; what cannot is on disk at once. */
@@ -390,7 +390,10 @@ enum status redis_store_open(const struct config *config, char error[CONFIG_ERRO
 
     enum status st = redis_target_init(&store->target, config, &text);
 
+    if (!st)
+        st = redis_scripts_init(&store->target.scripts, redis_script_sources, SCRIPTS);
     if (st) {
+        redis_target_fini(&store->target);
         free(store);
         return st;
     }

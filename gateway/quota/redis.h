@@ -11,7 +11,7 @@
 
 #include "quota/outbox.h"
 #include "quota/redis_plan.h"
-#include "quota/redis_route.h"
+#include "redis/route.h"
 #include "quota/store.h"
 
 struct redis_store;

@@ -16,7 +16,7 @@ static void begin_script(struct redis_link *link, enum redis_script script,
 
     redis_link_begin(link, 3 + 1 + rows_len + 1 + args);
     redis_link_arg(link, TEXT("EVALSHA"));
-    redis_link_arg(link, (struct text){link->digests.hex[script], SHA1_HEX_LEN});
+    redis_link_arg(link, (struct text){link->target->scripts.digests[script], SHA1_HEX_LEN});
     redis_link_arg_int(link, 1 + rows_len);
     redis_link_arg(link, redis_key_text(&ledger));
     for (int i = 0; i < rows_len; i++)

@@ -78,7 +78,7 @@ static void wake(struct redis_request *request, enum status st)
 
 static struct redis_link *link_of(const struct redis_request *request)
 {
-    return redis_link_for(request->from, request->record.handle.bucket);
+    return redis_route_link(&request->from->route, request->record.handle.bucket);
 }
 
 /* Where it goes now: a Cluster may have sent it elsewhere. */
@@ -87,8 +87,8 @@ static struct redis_link *next_link(struct redis_request *request, bool *out_ask
     *out_asks = false;
     if (!request->is_redirected)
         return link_of(request);
-    return redis_route_resend_link(request->from, request->record.handle.bucket, &request->call,
-                                   out_asks);
+    return redis_route_resend_link(&request->from->route, request->record.handle.bucket,
+                                   &request->call, out_asks);
 }
 
 /* asks: the link is only being given the bucket's slot. */
@@ -415,7 +415,7 @@ static void refused(struct redis_request *request, const char *error)
         send_again(request);
         return;
     }
-    switch (redis_route_error(rq, link, &request->call, error)) {
+    switch (redis_route_error(&rq->route, link, &request->call, error)) {
     case ROUTE_RESEND:
         resend(request);
         return;

@@ -9,10 +9,6 @@
 
 #include "quota/redis_scripts.h"
 
-#include <openssl/evp.h>
-
-#include "base/text.h"
-
 /* clang-format off */
 
 /* A row of ROLLING. */
@@ -367,26 +363,5 @@ static const char revive_source[] =
     "return 1\n";
 /* clang-format on */
 
-static const char *const sources[SCRIPTS] = {rows_source, limits_source, amend_source,
-                                             settle_source, revive_source};
-
-const char *redis_script_source(enum redis_script script)
-{
-    return sources[script];
-}
-
-enum status redis_scripts_digest(struct redis_digests *out)
-{
-    for (int i = 0; i < SCRIPTS; i++) {
-        unsigned char digest[EVP_MAX_MD_SIZE];
-        unsigned len;
-        struct text source = text_of(sources[i]);
-        struct text_out hex;
-
-        if (!EVP_Digest(source.ptr, source.len, digest, &len, EVP_sha1(), NULL))
-            return ST_UNAVAILABLE;
-        text_out_init(&hex, out->hex[i], sizeof(out->hex[i]));
-        text_out_hex(&hex, digest, len);
-    }
-    return ST_OK;
-}
+const char *const redis_script_sources[SCRIPTS] = {rows_source, limits_source, amend_source,
+                                                   settle_source, revive_source};

@@ -27,8 +27,6 @@
  * each limit: with the charge where held, else without.  ROWS with one limit that is held replies that row alone. */
 #pragma once
 
-#include "base/status.h"
-
 enum redis_script {
     SCRIPT_ROWS,
     SCRIPT_LIMITS,
@@ -48,12 +46,5 @@ enum redis_task {
     TASK_RESET
 };
 
-#define SHA1_HEX_LEN 40
-
-struct redis_digests {
-    char hex[SCRIPTS][SHA1_HEX_LEN + 1];
-};
-
-const char *redis_script_source(enum redis_script script);
-/* What EVALSHA calls them by.  ST_OK, or ST_UNAVAILABLE: this OpenSSL does no SHA-1. */
-MUST_CHECK enum status redis_scripts_digest(struct redis_digests *out);
+/* What a link loads, in the order of enum redis_script. */
+extern const char *const redis_script_sources[SCRIPTS];

@@ -26,7 +26,7 @@
  *   REVIVE                    redis_request.c revive(), revive_source; in ledger_commit() and ledger_settle()
  *   give, reap                redis_scripts.c LUA_MOVE, LUA_REAP; row.c row_give(), ledger.c ledger_reap()
  *   say, answered             redis_request.c go(), transmit(), keep(); end_answered()
- *   lose, notice, reconnect   redis_link.c break_link(), redis_request.c lost(), redis_requests_send()
+ *   lose, notice, reconnect   redis/link.c break_link(), redis_request.c lost(), redis_requests_send()
  *   disk, marked, restart     outbox.c outbox_add(), outbox_mark_sent(), outbox_open()
  *
  * What is left out, so that this proves nothing about it: lengths of time and clocks (the tests with libfaketime do that);

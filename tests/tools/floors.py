@@ -9,7 +9,7 @@ FLOORS = [
     {"base"},
     {"core"},
     {"net", "config"},
-    {"http"},
+    {"http", "redis"},
     {"dialect", "identity", "quota", "telemetry", "backend"},
     {"gate"},
     {"admin"},

@@ -326,8 +326,8 @@ static bool is_quiet(const struct rig *rig, const struct quota *q)
     const struct redis_quota *rq = (const struct redis_quota *)q;
 
     return !redis_requests_are_due(rq) &&
-           (list_is_empty(&rq->unsent) ||
-            redis_link_is_refusing(redis_link_for((struct redis_quota *)(uintptr_t)rq, 0)));
+           (list_is_empty(&rq->unsent) || redis_link_is_refusing(redis_route_link(
+                                              &((struct redis_quota *)(uintptr_t)rq)->route, 0)));
 }
 
 void rig_quiet(struct rig *rig)

@@ -211,7 +211,8 @@ Test(quota_bugs, issue_35533_no_worker_lets_a_share_of_its_own_through)
     struct reservation r;
 
     rig_redis_kill(&redis);
-    RIG_UNTIL(&redis, redis_link_is_refusing(redis_link_for((struct redis_quota *)redis.q[0], 1)));
+    RIG_UNTIL(&redis, redis_link_is_refusing(
+                          redis_route_link(&((struct redis_quota *)redis.q[0])->route, 1)));
     for (int i = 0; i < 10; i++) {
         rig_reservation(&r, 1, 0, 1, 99);
         cr_assert_eq(rig_reserve(&redis, redis.q[0], &r), ST_UNAVAILABLE);

@@ -39,7 +39,7 @@ static struct redis_quota *door(int i)
 
 static struct redis_link *link_of(int i)
 {
-    return redis_link_for(door(i), 1);
+    return redis_route_link(&door(i)->route, 1);
 }
 
 static void end_with_nothing_held(void)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_cluster.h - the slots of a Redis Cluster, and who serves them.
+/* cluster.h - the slots of a Redis Cluster, and who serves them.
  *
  * The map comes from CLUSTER SLOTS, asked of any node that is up: at first, after a MOVED, and again and again while a node
  * of the map is not up, for its replica may have taken over.  A MOVED is believed at once for its one slot. */
 #pragma once
 
-#include "quota/redis_route.h"
+#include "redis/route.h"
 
 #define REDIS_SLOTS 16384
 

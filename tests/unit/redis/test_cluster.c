@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "quota/redis.h"
-#include "quota/redis_cluster.h"
+#include "redis/cluster.h"
 #include "unit/quota/rig.h"
 #include "unit/quota/servers.h"
 
@@ -50,7 +50,7 @@ static struct redis_quota *door(int i)
 static bool is_up_everywhere(int i)
 {
     for (uint32_t bucket = 0; bucket < 4; bucket++)
-        if (!redis_link_is_up(redis_link_for(door(i), bucket)))
+        if (!redis_link_is_up(redis_route_link(&door(i)->route, bucket)))
             return false;
     return true;
 }
@@ -213,7 +213,7 @@ Test(quota_redis_cluster, a_node_that_dies_takes_only_its_slots_along)
         hold(&held[i], i, 2, 9);
     server_kill(&cluster.nodes[0]);
     rig_reservation(&r, 3, 0, 1, 9);
-    RIG_UNTIL(&rig, redis_link_is_refusing(redis_link_for(door(0), 3)));
+    RIG_UNTIL(&rig, redis_link_is_refusing(redis_route_link(&door(0)->route, 3)));
     cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_UNAVAILABLE);
     for (int i = 0; i < 4; i++) {
         cr_assert_eq(rig_commit(&rig, rig.q[0], &held[i], 1), ST_OK);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_greeting.c - what a link says first on every connection, and the clock that it keeps.      Runs on: worker. */
+/* greeting.c - what a link says first on every connection, and the clock that it keeps.      Runs on: worker. */
 
 #include <string.h>
 
 #include "base/log.h"
-#include "quota/redis_link.h"
+#include "redis/link.h"
 
 #define SYNC_US INT64_C(10000000)
 /* A clock this far from Redis's is worth a line. */
@@ -224,9 +224,9 @@ void redis_greeting_send(struct redis_link *link)
         return;
     }
     greet_db(link);
-    for (int i = 0; i < SCRIPTS; i++)
+    for (int i = 0; i < link->target->scripts.len; i++)
         GREET(link, on_greeted, TEXT("SCRIPT"), TEXT("LOAD"),
-              text_of(redis_script_source((enum redis_script)i)));
+              text_of(link->target->scripts.sources[i]));
     if (!link->is_policy_said)
         GREET(link, on_memory, TEXT("INFO"), TEXT("memory"));
     if (link->target->topology == TOPOLOGY_SENTINEL)
@@ -238,15 +238,15 @@ void redis_link_load_scripts(struct redis_link *link)
 {
     if (link->scripts_loaded_turn == loop_turn(link->loop))
         return;
-    for (int i = 0; i < SCRIPTS; i++)
+    for (int i = 0; i < link->target->scripts.len; i++)
         if (!list_is_empty(&link->reload[i].link))
             return; /* on their way */
     link->scripts_loaded_turn = loop_turn(link->loop);
-    for (int i = 0; i < SCRIPTS; i++) {
+    for (int i = 0; i < link->target->scripts.len; i++) {
         redis_link_begin(link, 3);
         redis_link_arg(link, TEXT("SCRIPT"));
         redis_link_arg(link, TEXT("LOAD"));
-        redis_link_arg(link, text_of(redis_script_source((enum redis_script)i)));
+        redis_link_arg(link, text_of(link->target->scripts.sources[i]));
         redis_link_end(link, &link->reload[i]);
     }
 }
@@ -261,7 +261,7 @@ void redis_greeting_init(struct redis_link *link)
 {
     link->time.done = on_time;
     timer_init(&link->sync, on_sync);
-    for (int i = 0; i < SCRIPTS; i++) {
+    for (int i = 0; i < REDIS_SCRIPTS_MAX; i++) {
         list_init(&link->reload[i].link);
         link->reload[i].done = on_reloaded;
     }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_wire.c - commands into a link's buffer.      Runs on: worker.
+/* wire.c - commands into a link's buffer.      Runs on: worker.
  * Nothing is written to the connection here, so nothing can break in a caller's call. */
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "quota/redis_link.h"
+#include "redis/link.h"
 
 static bool make_room(struct redis_link *link, size_t len)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_sentinel.c - see redis_sentinel.h.      Runs on: worker. */
+/* sentinel.c - see sentinel.h.      Runs on: worker. */
 
-#include "quota/redis_sentinel.h"
+#include "redis/sentinel.h"
 
 #include <stdlib.h>
 
@@ -160,14 +160,7 @@ enum status redis_sentinel_open(struct redis_route *route, struct redis_sentinel
     sentinel->link.up = on_up;
     sentinel->link.lost = on_lost;
     timer_init(&sentinel->poll, on_poll);
-
-    enum status st = redis_link_open(&sentinel->link, route->loop, &sentinel->target,
-                                     &sentinel->target.places[0]);
-
-    if (st) {
-        free(sentinel);
-        return st;
-    }
+    redis_link_open(&sentinel->link, route->loop, &sentinel->target, &sentinel->target.places[0]);
     *out = sentinel;
     return ST_OK;
 }

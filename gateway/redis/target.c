@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_target.c - see redis_target.h.      Runs on: start-up. */
+/* target.c - see target.h.      Runs on: start-up. */
 
-#include "quota/redis_target.h"
+#include "redis/target.h"
 
 #include <stdlib.h>
 #include <string.h>

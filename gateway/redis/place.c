@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_place.c - see redis_place.h. */
+/* place.c - see place.h. */
 
-#include "quota/redis_place.h"
+#include "redis/place.h"
 
 #include <string.h>
 

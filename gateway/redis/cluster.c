@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_cluster.c - see redis_cluster.h.      Runs on: worker.
+/* cluster.c - see cluster.h.      Runs on: worker.
  * A map is read into the table first; only then are the links closed that it does not need any more, and those told who
  * wait, so that whoever looks for a link finds the new one. */
 
-#include "quota/redis_cluster.h"
+#include "redis/cluster.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "quota/redis_token.h"
 
-#define SPACING_US INT64_C(100000) /* between two times of asking, unless nothing is known */
-#define TROUBLE_US INT64_C(200000) /* while a node is not up */
+/* Among so many each of the slots is met. */
+#define PROBE_BUCKETS 262144
+#define SPACING_US    INT64_C(100000) /* between two times of asking, unless nothing is known */
+#define TROUBLE_US    INT64_C(200000) /* while a node is not up */
 
 /* --- slots --- */
 
@@ -155,7 +156,7 @@ static void choose_probes(struct redis_cluster *cluster)
 
     for (int i = 0; i < route->nodes_len; i++)
         left += route->nodes[i]->is_wanted && route->nodes[i]->link.probe_bucket < 0;
-    for (uint32_t bucket = 0; left > 0 && bucket < BUCKETS; bucket++) {
+    for (uint32_t bucket = 0; left > 0 && bucket < PROBE_BUCKETS; bucket++) {
         struct redis_link *link = redis_cluster_link(cluster, bucket);
 
         if (link == &cluster->nowhere || link->probe_bucket >= 0)

@@ -41,7 +41,7 @@ TestSuite(quota_redis_link, .init = up, .fini = down, .timeout = 60);
 
 static struct redis_link *link_of(int i)
 {
-    return redis_link_for((struct redis_quota *)rig.q[i], 1);
+    return redis_route_link(&((struct redis_quota *)rig.q[i])->route, 1);
 }
 
 static void start_tls(const char *cert, const char *key)

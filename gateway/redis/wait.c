@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_wait.c - until replicas have what was written.      Runs on: worker.
+/* wait.c - until replicas have what was written.      Runs on: worker.
  * WAIT holds up all that follows it on its connection, so there is one at a time, at the end of a turn's write, for all who
  * ask meanwhile; and its time is half of what a call has, so that replicas which are slow do not look like a Redis that
  * is down. */
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "quota/redis_link.h"
+#include "redis/link.h"
 
 #define COMPLAIN_US INT64_C(10000000)
 

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_route.h - which link leads to a bucket, however Redis is run.  One a worker.
+/* route.h - which link leads to a bucket, however Redis is run.  One a worker.
  *
  *   SINGLE     one node, where the configuration says
- *   SENTINEL   one node, where the sentinels say its master is (redis_sentinel.h)
- *   CLUSTER    one node a master of the Cluster; a bucket's slot chooses it (redis_cluster.h)
+ *   SENTINEL   one node, where the sentinels say its master is (sentinel.h)
+ *   CLUSTER    one node a master of the Cluster; a bucket's slot chooses it (cluster.h)
  *
  * All requests carry tokens, so what a node refused, or what was lost with a link, may be sent again to another one. */
 #pragma once
 
-#include "quota/redis_link.h"
+#include "redis/link.h"
 
-struct redis_quota;
 struct redis_cluster;
 struct redis_sentinel;
 
@@ -44,14 +43,13 @@ struct redis_route {
     struct timer again;                        /* something was told to come back later */
 };
 
-/* ST_OK, ST_NOMEM or ST_UNAVAILABLE (as redis_link_open). */
+/* ST_OK or ST_NOMEM. */
 MUST_CHECK enum status redis_route_open(struct redis_route *route, struct loop *loop,
                                         const struct redis_target *target);
 /* All calls are answered with NULL.  The memory of its links goes at the end of the turn. */
 void redis_route_close(struct redis_route *route);
 
-/* Never NULL; up, or not yet, or refusing.  Ask each time: links come and go. */
-struct redis_link *redis_link_for(struct redis_quota *rq, uint32_t bucket);
+/* The link to a bucket: never NULL; up, or not yet, or refusing.  Ask each time: links come and go. */
 struct redis_link *redis_route_link(struct redis_route *route, uint32_t bucket);
 /* Decisions can be had for some bucket at least. */
 bool redis_route_is_up(const struct redis_route *route);
@@ -69,14 +67,14 @@ enum redis_route_verdict {
     ROUTE_ERROR, /* the call's own trouble */
 };
 /* The call is the one that got the error, on that link. */
-enum redis_route_verdict redis_route_error(struct redis_quota *rq, struct redis_link *link,
+enum redis_route_verdict redis_route_error(struct redis_route *route, struct redis_link *link,
                                            struct redis_call *call, const char *error);
-/* Where the call goes next: redis_link_for() its bucket, or where it was told to ask.  It must be up to be written to;
+/* Where the call goes next: redis_route_link() of its bucket, or where it was told to ask.  It must be up to be written to;
  * before the command, redis_link_ask() where *out_asks. */
-struct redis_link *redis_route_resend_link(struct redis_quota *rq, uint32_t bucket,
+struct redis_link *redis_route_resend_link(struct redis_route *route, uint32_t bucket,
                                            struct redis_call *call, bool *out_asks);
 
-/* --- between redis_route.c, redis_cluster.c and redis_sentinel.c --- */
+/* --- between route.c, cluster.c and sentinel.c --- */
 
 /* The node at that place, made where there is none.  NULL: no memory, or too many. */
 struct redis_node *redis_route_node(struct redis_route *route, const struct redis_place *place,

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_target.h - what all links of a store have in common: how Redis is run, where to ask for it first, and how to log
+/* target.h - what all links of a store have in common: how Redis is run, where to ask for it first, and how to log
  * in.  Made at start-up, never changed; outlives the links. */
 #pragma once
 
 #include "config/config.h"
 #include "net/tls.h"
-#include "quota/redis_place.h"
+#include "redis/place.h"
+#include "redis/scripts.h"
 
 struct redis_target {
+    struct redis_scripts scripts; /* set by the owner after redis_target_init() */
     enum store_topology topology;
     bool is_sentinel; /* these are the sentinels themselves */
     int places_len;

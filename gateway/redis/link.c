@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_link.c - see redis_link.h.      Runs on: worker.
+/* link.c - see link.h.      Runs on: worker.
  * The calls list and the connection share one fate: break_link() answers every call with NULL, in order, and only then
  * tells the owner. */
 
-#include "quota/redis_link.h"
+#include "redis/link.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -401,8 +401,8 @@ static void on_patience(struct timer *timer)
     refuse(container_of(timer, struct redis_link, patience));
 }
 
-enum status redis_link_open(struct redis_link *link, struct loop *loop,
-                            const struct redis_target *target, const struct redis_place *place)
+void redis_link_open(struct redis_link *link, struct loop *loop, const struct redis_target *target,
+                     const struct redis_place *place)
 {
     link->loop = loop;
     link->target = target;
@@ -417,14 +417,8 @@ enum status redis_link_open(struct redis_link *link, struct loop *loop,
     redis_greeting_init(link);
     redis_wait_init(link);
     turn_hook_init(&link->flush, on_flush);
-
-    enum status st = redis_scripts_digest(&link->digests);
-
-    if (!st) {
-        be_patient(link);
-        timer_set(loop, &link->deadline, loop_now_us(loop));
-    }
-    return st;
+    be_patient(link);
+    timer_set(loop, &link->deadline, loop_now_us(loop));
 }
 
 void redis_link_aim(struct redis_link *link, const struct redis_place *place)

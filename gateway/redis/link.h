@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_link.h - one pipelined connection to one Redis, a worker's own, kept up for as long as it is open.
+/* link.h - one pipelined connection to one Redis, a worker's own, kept up for as long as it is open.
  *
  *   waiting --> connecting --> greeting --> up --> (lost) waiting ...
  *
@@ -16,8 +16,7 @@
 #include <hiredis/hiredis.h>
 
 #include "core/breaker.h"
-#include "quota/redis_scripts.h"
-#include "quota/redis_target.h"
+#include "redis/target.h"
 
 /* One command on its way, embedded in its owner.  Zeroed at first. */
 struct redis_call {
@@ -30,7 +29,7 @@ struct redis_call {
     void (*written)(struct redis_call *call);
     /* The reply, valid during the call; NULL: the link was lost, and whether Redis did it is not known. */
     void (*done)(struct redis_call *call, const redisReply *reply);
-    /* redis_route.c's, over all the times that it is sent. */
+    /* route.c's, over all the times that it is sent. */
     struct redis_link
         *ask; /* the next time it goes there, which is asked for a slot that is being moved to it */
     int redirects;
@@ -39,7 +38,7 @@ struct redis_call {
 
 enum redis_link_state { LINK_CLOSED, LINK_WAITING, LINK_CONNECTING, LINK_GREETING, LINK_UP };
 
-#define GREETINGS_MAX (SCRIPTS + 6)
+#define GREETINGS_MAX (REDIS_SCRIPTS_MAX + 6)
 
 struct redis_link {
     struct loop *loop;
@@ -54,7 +53,6 @@ struct redis_link {
     void (*lost)(struct redis_link *link);
 
     /* Read by the owner while up. */
-    struct redis_digests digests;
     int64_t clock_offset_us; /* Redis TIME less loop_now_us() */
 
     enum redis_link_state state;
@@ -83,17 +81,16 @@ struct redis_link {
     int greetings_len;
     struct redis_call time;
     uint64_t scripts_loaded_turn; /* in which they were last sent anew */
-    struct redis_call reload[SCRIPTS];
+    struct redis_call reload[REDIS_SCRIPTS_MAX];
     struct list unreplicated; /* calls that the next WAIT is for */
     struct list replicating;  /* calls that the present one is for */
     struct redis_call wait;
     int64_t complained_us; /* of replicas that are missing */
 };
 
-/* Starts to connect, if the place is known.  ST_OK, or ST_UNAVAILABLE where OpenSSL lacks SHA-1. */
-MUST_CHECK enum status redis_link_open(struct redis_link *link, struct loop *loop,
-                                       const struct redis_target *target,
-                                       const struct redis_place *place);
+/* Starts to connect, if the place is known. */
+void redis_link_open(struct redis_link *link, struct loop *loop, const struct redis_target *target,
+                     const struct redis_place *place);
 /* From now on it connects there.  move: at once, if it is elsewhere now; aim: the next time. */
 void redis_link_move(struct redis_link *link, const struct redis_place *place);
 void redis_link_aim(struct redis_link *link, const struct redis_place *place);
@@ -120,7 +117,7 @@ void redis_link_give_up(struct redis_link *link, const char *why);
 /* An error that says the store is down, not that this one command was wrong. */
 bool redis_error_is_down(const char *error);
 
-/* Between redis_link.c, redis_greeting.c and redis_wait.c: what is said first, and that it went well; WAIT. */
+/* Between link.c, greeting.c and wait.c: what is said first, and that it went well; WAIT. */
 void redis_greeting_init(struct redis_link *link);
 void redis_greeting_send(struct redis_link *link);
 void redis_link_greeted(struct redis_link *link);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_place.h - where one Redis is, as it was named: by the configuration, by a sentinel, or by a node of a Cluster. */
+/* place.h - where one Redis is, as it was named: by the configuration, by a sentinel, or by a node of a Cluster. */
 #pragma once
 
 #include "base/text.h"

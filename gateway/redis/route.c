@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_route.c - see redis_route.h.      Runs on: worker.
+/* route.c - see route.h.      Runs on: worker.
  * A link that is closed here may be the very one whose reply is being read: nodes are freed at the end of the turn. */
 
-#include "quota/redis_route.h"
+#include "redis/route.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "quota/redis.h"
-#include "quota/redis_cluster.h"
-#include "quota/redis_sentinel.h"
+#include "redis/cluster.h"
+#include "redis/sentinel.h"
 
 #define REDIRECTS_MAX 8
 #define AGAIN_US      INT64_C(20000)
@@ -79,10 +78,7 @@ static struct redis_node *add_node(struct redis_route *route, const struct redis
     node->link.up = on_up;
     node->link.lost = on_lost;
     node->link.probe_bucket = probe_bucket;
-    if (redis_link_open(&node->link, route->loop, route->target, place)) {
-        free(node);
-        return NULL;
-    }
+    redis_link_open(&node->link, route->loop, route->target, place);
     route->nodes[route->nodes_len++] = node;
     return node;
 }
@@ -176,11 +172,6 @@ struct redis_link *redis_route_link(struct redis_route *route, uint32_t bucket)
     return route->cluster ? redis_cluster_link(route->cluster, bucket) : &route->nodes[0]->link;
 }
 
-struct redis_link *redis_link_for(struct redis_quota *rq, uint32_t bucket)
-{
-    return redis_route_link(&rq->route, bucket);
-}
-
 bool redis_route_is_up(const struct redis_route *route)
 {
     if (route->cluster && !route->cluster->has_map)
@@ -237,11 +228,9 @@ static enum redis_route_verdict redirect(struct redis_route *route, struct redis
     return ROUTE_RESEND;
 }
 
-enum redis_route_verdict redis_route_error(struct redis_quota *rq, struct redis_link *link,
+enum redis_route_verdict redis_route_error(struct redis_route *route, struct redis_link *link,
                                            struct redis_call *call, const char *error)
 {
-    struct redis_route *route = &rq->route;
-
     call->ask = NULL;
     if (route->cluster && (begins(error, "MOVED ") || begins(error, "ASK ")))
         return redirect(route, link, call, error);
@@ -251,12 +240,12 @@ enum redis_route_verdict redis_route_error(struct redis_quota *rq, struct redis_
     return redis_error_is_down(error) ? ROUTE_DOWN : ROUTE_ERROR;
 }
 
-struct redis_link *redis_route_resend_link(struct redis_quota *rq, uint32_t bucket,
+struct redis_link *redis_route_resend_link(struct redis_route *route, uint32_t bucket,
                                            struct redis_call *call, bool *out_asks)
 {
     struct redis_link *ask = call->ask;
 
     call->ask = NULL;
     *out_asks = ask && redis_link_is_up(ask);
-    return *out_asks ? ask : redis_link_for(rq, bucket);
+    return *out_asks ? ask : redis_route_link(route, bucket);
 }

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scripts.c - see scripts.h. */
+
+#include "redis/scripts.h"
+
+#include <openssl/evp.h>
+
+#include "base/text.h"
+
+enum status redis_scripts_init(struct redis_scripts *scripts, const char *const *sources, int len)
+{
+    ASSERT(len <= REDIS_SCRIPTS_MAX);
+    scripts->len = len;
+    scripts->sources = sources;
+    for (int i = 0; i < len; i++) {
+        unsigned char digest[EVP_MAX_MD_SIZE];
+        unsigned digest_len;
+        struct text source = text_of(sources[i]);
+        struct text_out hex;
+
+        if (!EVP_Digest(source.ptr, source.len, digest, &digest_len, EVP_sha1(), NULL))
+            return ST_UNAVAILABLE;
+        text_out_init(&hex, scripts->digests[i], sizeof(scripts->digests[i]));
+        text_out_hex(&hex, digest, digest_len);
+    }
+    return ST_OK;
+}
