@@ -32,6 +32,7 @@ struct ask {
     struct api_query query;
     struct quota_change change; /* kind NONE: nothing is changed */
     struct top_list seen;
+    struct board_list top;
     struct account account;
     struct reservation r;
 };
@@ -57,19 +58,13 @@ static uint64_t change_id(const struct ask *ask)
     return id;
 }
 
-static int64_t today(const struct api *api)
-{
-    int64_t now_s = quota_now_us(api->terms.quota) / 1000000;
-
-    return window_day(&api->terms.config->policy.zone, now_s).ordinal;
-}
-
 /* --- the life of an ask ------------------------------------------------------------------------------------------------- */
 
 static void ask_free(struct ask *ask)
 {
     ask->api->asks--;
     top_list_free(&ask->seen);
+    top_list_free(&ask->top.list);
     config_unref(&ask->config);
     free(ask);
 }
@@ -243,8 +238,9 @@ static enum status begin_account(struct api *api, const struct admin_ask *asked,
         return ask_await(ask, op, answer_error(ask, 400, why));
     ask->change = (struct quota_change){.kind = kind, .units = ask->query.units};
     ask->wait.done = on_seen;
-    return ask_await(
-        ask, op, top_collect(api->terms.top, today(api), asked->param, 1, &ask->seen, &ask->wait));
+    return ask_await(ask, op,
+                     top_collect(api->terms.top, board_today(api->terms.board), asked->param, 1,
+                                 &ask->seen, &ask->wait));
 }
 
 static enum status answer_show(void *owner, const struct admin_ask *asked, struct admin_answer *out,
@@ -278,7 +274,7 @@ static void on_top(struct op *op, enum status st)
     struct ask *ask = container_of(op, struct ask, wait);
 
     if (st == ST_OK)
-        api_print_top(ask->out, &ask->config->policy, ask->config->generation, &ask->seen);
+        api_print_top(ask->out, &ask->config->policy, ask->config->generation, &ask->top);
     ask_end(ask, st);
 }
 
@@ -310,8 +306,7 @@ static enum status answer_top(void *owner, const struct admin_ask *asked, struct
     if (read_count(asked->query, &count))
         return ask_await(ask, op, answer_error(ask, 400, "n is a number from 1 to 1000"));
     ask->wait.done = on_top;
-    return ask_await(
-        ask, op, top_collect(api->terms.top, today(api), TEXT_NONE, count, &ask->seen, &ask->wait));
+    return ask_await(ask, op, board_collect(api->terms.board, count, &ask->top, &ask->wait));
 }
 
 const struct admin_route api_routes[] = {

@@ -6,7 +6,7 @@
  *                                                           quota.h for what that means to rolling limits and rates
  *   POST /v1/accounts/{id}/quota/set     {"images": 2}       so many count as used
  *   POST /v1/accounts/{id}/quota/reset   {}                  as if nothing had been used or granted
- *   GET  /v1/quota/top[?n=20]                                who was charged most images today, by this gateway (see top.h)
+ *   GET  /v1/quota/top[?n=20]                                who was charged most images today, by all gateways on the store (see board.h)
  *
  * {id} is percent-encoded.  Bodies may also hold
  *   credits  in place of images; both are numbers with up to three decimals, a grant's whole
@@ -16,7 +16,10 @@
  *            and no keyfile names it; limits of a model are looked at only where it is named
  *   id       any text: a change with the same id within an hour is made once
  *
- * Answers: {"account", "tier", "team", "limits": [{"name", "scope", "measure", "limit", "granted", "used", "left",
+ * Top answers {"gateways": how many it speaks of, "is_whole": false where the store could not be asked and it is this
+ * gateway's alone, "accounts": [{"account", "tier", "team", "images", "error"}]}: images - error <= the true number <= images.
+ *
+ * Other answers: {"account", "tier", "team", "limits": [{"name", "scope", "measure", "limit", "granted", "used", "left",
  * "resets", "period_s", "is_dry_run"}]}, after the change where there was one.  Images and credits are numbers, exact in
  * thousandths; resets is a time of RFC 3339 or null.  Errors: {"error": "what, in plain words"} with
  *   400  the body or query is wrong          404  no such path, or the account's tier is not known
@@ -24,13 +27,14 @@
 #pragma once
 
 #include "admin/route.h"
-#include "admin/top.h"
+#include "admin/board.h"
 #include "quota/quota.h"
 
 struct api_terms {
     struct loop *loop;
     struct quota *quota; /* a door of this thread's own */
     struct top *top;
+    struct board *board;
     struct config *config; /* lent until the next api_configure() */
 };
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "admin/route.h"
-#include "admin/top.h"
+#include "admin/board.h"
 #include "core/reservation.h"
 #include "quota/quota.h"
 
@@ -38,4 +38,4 @@ void api_print_error(struct admin_answer *out, int status, const char *why);
 void api_print_quota(struct admin_answer *out, const struct policy *policy,
                      const struct account *account, const struct reservation *r);
 void api_print_top(struct admin_answer *out, const struct policy *policy, int generation,
-                   const struct top_list *list);
+                   const struct board_list *board);

@@ -181,13 +181,15 @@ static void add_top_entry(struct text_out *out, const struct policy *policy, int
 }
 
 void api_print_top(struct admin_answer *out, const struct policy *policy, int generation,
-                   const struct top_list *list)
+                   const struct board_list *board)
 {
+    const struct top_list *list = &board->list;
     struct text_out text;
 
     if (!begin(out, &text, (size_t)list->len))
         return;
-    text_out_add(&text, TEXT("{\"accounts\":["));
+    text_out_printf(&text, "{\"gateways\":%d,\"is_whole\":%s,\"accounts\":[", board->gateways,
+                    board->is_whole ? "true" : "false");
     for (int i = 0; i < list->len; i++) {
         if (i > 0)
             text_out_char(&text, ',');

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* top.c - the workers' sketches, merged on demand.      Runs on: control thread, but for top_add() and copy().
+/* top.c - the workers' sketches, collected on demand.      Runs on: control thread, but for top_add() and copy().
  * A collection is one letter to each worker, which copies what was asked for and sends the letter back.  The last one that
  * returns ends it; a cancelled one ends as quietly.  No memory is shared: a letter has one holder at a time. */
 #include "admin/top.h"
@@ -11,8 +11,6 @@ struct letter {
     struct mail mail;
     struct collection *of;
     int worker;
-    struct top_list found; /* copies of what is wanted */
-    int64_t least;
     bool is_short_of_memory;
 };
 
@@ -24,6 +22,7 @@ struct collection {
     char id[ACCOUNT_ID_MAX + 1]; /* "": any */
     int limit;
     int awaited;
+    struct top_list *found; /* owned, a worker's each: copies of what is wanted */
     struct letter letters[];
 };
 
@@ -34,109 +33,13 @@ struct top {
     struct top_sketch *sketches; /* owned; each is its worker's */
 };
 
-void top_list_free(struct top_list *list)
-{
-    free(list->entries);
-    *list = (struct top_list){.len = 0};
-}
-
-/* --- merging ------------------------------------------------------------------------------------------------------------ */
-
-static int by_digest(const void *left, const void *right)
-{
-    const struct top_entry *a = left;
-    const struct top_entry *b = right;
-
-    return memcmp(a->account.digest.bytes, b->account.digest.bytes,
-                  sizeof(a->account.digest.bytes));
-}
-
-static int by_images(const void *left, const void *right)
-{
-    const struct top_entry *a = left;
-    const struct top_entry *b = right;
-
-    if (a->images != b->images)
-        return a->images < b->images ? 1 : -1;
-    return strcmp(a->account.id, b->account.id);
-}
-
-/* Adds up runs of equal digests; what the account is, the latest generation knows best.  Returns how many remain. */
-static int add_up(struct top_entry *entries, int len)
-{
-    int made = 0;
-
-    for (int i = 0; i < len; i++) {
-        struct top_entry *into = made > 0 ? &entries[made - 1] : NULL;
-
-        if (!into || by_digest(into, &entries[i]) != 0) {
-            entries[made++] = entries[i];
-            continue;
-        }
-        into->images += entries[i].images;
-        into->error += entries[i].error;
-        if (entries[i].generation > into->generation) {
-            into->generation = entries[i].generation;
-            into->account = entries[i].account;
-        }
-    }
-    return made;
-}
-
-/* All letters' entries in one array, each less the least count of its sketch.  The sum of those is added to every account
- * afterwards: so a sketch that has the account counts as it says, and one that lacks it by its least count. */
-static struct top_entry *gather(const struct collection *c, int *out_len, int64_t *out_least)
-{
-    size_t len = 0;
-    struct top_entry *all;
-
-    for (int i = 0; i < c->top->workers; i++)
-        len += (size_t)c->letters[i].found.len;
-    all = calloc(len + 1, sizeof(*all));
-    if (!all)
-        return NULL;
-    *out_len = 0;
-    *out_least = 0;
-    for (int i = 0; i < c->top->workers; i++) {
-        const struct letter *letter = &c->letters[i];
-
-        *out_least += letter->least;
-        for (int j = 0; j < letter->found.len; j++) {
-            struct top_entry *entry = &all[(*out_len)++];
-
-            *entry = letter->found.entries[j];
-            entry->images -= letter->least;
-            entry->error -= letter->least;
-        }
-    }
-    return all;
-}
-
-static enum status merge(struct collection *c)
-{
-    int len;
-    int64_t least;
-    struct top_entry *all = gather(c, &len, &least);
-
-    if (!all)
-        return ST_NOMEM;
-    qsort(all, (size_t)len, sizeof(*all), by_digest);
-    len = add_up(all, len);
-    for (int i = 0; i < len; i++) {
-        all[i].images += least;
-        all[i].error += least;
-    }
-    qsort(all, (size_t)len, sizeof(*all), by_images);
-    *c->out = (struct top_list){MIN(len, c->limit), all};
-    return ST_OK;
-}
-
 /* --- letters ------------------------------------------------------------------------------------------------------------ */
 
 static void collection_free(struct collection *c)
 {
     for (int i = 0; i < c->top->workers; i++)
-        top_list_free(&c->letters[i].found);
+        top_list_free(&c->found[i]);
+    free(c->found);
     free(c);
 }
 
@@ -150,7 +53,7 @@ static void end_collection(struct collection *c)
             st = ST_NOMEM;
     }
     if (op && st == ST_OK)
-        st = merge(c);
+        st = top_list_merge(c->found, c->top->workers, c->limit, c->out);
     collection_free(c);
     if (op)
         op_done(op, st);
@@ -176,11 +79,12 @@ static void copy(struct mail *mail)
     struct letter *letter = container_of(mail, struct letter, mail);
     struct collection *c = letter->of;
     const struct top_sketch *sketch = &c->top->sketches[letter->worker];
+    struct top_list *found = &c->found[letter->worker];
 
-    letter->least = top_sketch_least(sketch, c->day);
-    letter->found.entries = malloc((size_t)(sketch->len + 1) * sizeof(*letter->found.entries));
-    letter->is_short_of_memory = !letter->found.entries;
-    for (int i = 0; letter->found.entries && i < sketch->len; i++) {
+    found->least = top_sketch_least(sketch, c->day);
+    found->entries = malloc((size_t)(sketch->len + 1) * sizeof(*found->entries));
+    letter->is_short_of_memory = !found->entries;
+    for (int i = 0; found->entries && i < sketch->len; i++) {
         struct top_entry entry = sketch->entries[i];
 
         if (sketch->day != c->day) {
@@ -188,7 +92,7 @@ static void copy(struct mail *mail)
             entry.error = 0;
         }
         if (is_wanted(c, &entry))
-            letter->found.entries[letter->found.len++] = entry;
+            found->entries[found->len++] = entry;
     }
     letter->mail.deliver = on_returned;
     mailbox_post(c->top->box, &letter->mail);
@@ -209,6 +113,11 @@ enum status top_collect(struct top *top, int64_t day, struct text id, int limit,
 
     if (!c)
         return ST_NOMEM;
+    c->found = calloc((size_t)top->workers, sizeof(*c->found));
+    if (!c->found) {
+        free(c);
+        return ST_NOMEM;
+    }
     c->top = top;
     c->op = op;
     c->out = out;

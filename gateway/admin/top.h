@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* top.h - who was charged most images today, by this gateway, in bounded memory.
+/* top.h - who was charged most images today, by this gateway, in bounded memory.  (board.h: by all gateways.)
  *
  * Each worker keeps a sketch: Space-Saving of Metwally, Agrawal and El Abbadi (2005) with TOP_LEN counters, weighted by
  * images.  An account that is not in a full sketch takes over the least counter, whose count becomes its error.  So in a
@@ -59,11 +59,16 @@ void top_close(struct top **top);
 void top_add(struct top *top, int worker, const struct account *account, int generation,
              int64_t images, int64_t day);
 
+/* Of one sketch, or of several together. */
 struct top_list {
     int len;
     struct top_entry *entries; /* owned: most images first; node and place mean nothing */
+    int64_t least;             /* so many images an account may have had that is not in it */
 };
 void top_list_free(struct top_list *list);
+/* The limit accounts with most images in all of the lists.  ST_OK or ST_NOMEM. */
+MUST_CHECK enum status top_list_merge(const struct top_list *lists, int lists_len, int limit,
+                                      struct top_list *out);
 
 /* Asks all workers: the limit accounts with most images on that day, or the one with this id (TEXT_NONE: any).
  * ST_PENDING, or ST_NOMEM; *out is written when op is done with ST_OK, and op may be cancelled.  Control thread. */

@@ -20,7 +20,7 @@ static const struct verb verbs[] = {
      quota_set},
     {"quota", "reset", "ACCOUNT", "lstgmx", "",
      "as if nothing had been used or granted in the present window", quota_reset},
-    {"quota", "top", NULL, "n", "", "who was charged most images today, by this gateway",
+    {"quota", "top", NULL, "n", "", "who was charged most images today, by all gateways on the store",
      quota_top},
     {"key", "add", "ACCOUNT", "tgzk", "tk", "a new key, printed once", key_add},
     {"key", "revoke", "KEY", "k", "k",

@@ -169,6 +169,15 @@ int quota_reset(const struct ctl *ctl)
 
 static int print_top(struct text json)
 {
+    char *gateways = rows_member(json, "gateways");
+    char *is_whole = rows_member(json, "is_whole");
+
+    if (is_whole && text_equal(text_of(is_whole), TEXT("yes")))
+        printf("by %s gateway%s\n", gateways, text_equal(text_of(gateways), TEXT("1")) ? "" : "s");
+    else
+        puts("by this gateway alone: the quota store could not be asked for the others");
+    free(gateways);
+    free(is_whole);
     return print_rows(json, "accounts", top_columns, ARRAY_LEN(top_columns));
 }
 

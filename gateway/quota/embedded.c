@@ -271,6 +271,21 @@ static void renew(struct quota *q, struct reservation *r)
         post(request);
 }
 
+/* The folder is this process's alone: there is nobody to tell. */
+static void keep_to_itself(struct quota *q, const struct quota_note *note)
+{
+    UNUSED(q);
+    UNUSED(note);
+}
+
+static enum status read_nothing(struct quota *q, struct quota_reading *reading, struct op *op)
+{
+    UNUSED(q);
+    UNUSED(reading);
+    UNUSED(op);
+    return ST_OK;
+}
+
 /* The thread answers everything, within a few seconds even where the disk fails. */
 static void quota_end(struct quota *q)
 {
@@ -291,6 +306,8 @@ static const struct quota_ops quota_ops = {
     .inspect = inspect,
     .amend = amend,
     .renew = renew,
+    .post = keep_to_itself,
+    .read_board = read_nothing,
     .close = quota_end,
 };
 

@@ -192,6 +192,16 @@ enum status quota_amend(struct quota *q, struct reservation *r, const struct quo
     return r->limits_len == 0 ? ST_OK : q->ops->amend(q, r, change, op);
 }
 
+void quota_post(struct quota *q, const struct quota_note *note)
+{
+    q->ops->post(q, note);
+}
+
+enum status quota_read_board(struct quota *q, struct quota_reading *reading, struct op *op)
+{
+    return q->ops->read_board(q, reading, op);
+}
+
 void quota_close(struct quota **q)
 {
     struct quota *closing = *q;

@@ -33,6 +33,20 @@ struct quota_change {
     int64_t units;
 };
 
+/* What the gateways on one store tell each other: on a board each has one note, which its next one takes the place of. */
+struct quota_note {
+    struct text board; /* letters and digits */
+    uint64_t from;     /* which gateway */
+    struct text text;
+    int64_t until_s; /* it may be forgotten then, with the whole board */
+};
+
+struct quota_reading {
+    struct text board;
+    /* Once for each note, while the op is pending; text is lent for the call. */
+    void (*take)(struct quota_reading *reading, uint64_t from, struct text text);
+};
+
 struct quota_ops {
     const char *name;
     /* ST_OK, ST_LIMIT (r->refused_by is set), ST_UNAVAILABLE (down, or too slow) or ST_PENDING.  r is HELD if and only if
@@ -54,6 +68,10 @@ struct quota_ops {
                          struct op *op);
     /* Puts off the expiry of a HELD or COMMITTED one to r->expires_us. */
     void (*renew)(struct quota *q, struct reservation *r);
+    /* Leaves a note, if the store is up; where no other gateway can be, there is nothing to do. */
+    void (*post)(struct quota *q, const struct quota_note *note);
+    /* ST_OK (there are none), ST_UNAVAILABLE or ST_PENDING. */
+    enum status (*read_board)(struct quota *q, struct quota_reading *reading, struct op *op);
     void (*close)(struct quota *q);
 };
 
@@ -107,6 +125,9 @@ void quota_settle(struct quota *q, struct reservation *r, int64_t used_images);
 MUST_CHECK enum status quota_inspect(struct quota *q, struct reservation *r, struct op *op);
 MUST_CHECK enum status quota_amend(struct quota *q, struct reservation *r,
                                    const struct quota_change *change, struct op *op);
+void quota_post(struct quota *q, const struct quota_note *note);
+MUST_CHECK enum status quota_read_board(struct quota *q, struct quota_reading *reading,
+                                        struct op *op);
 /* Call it when the loop's run is over: it turns the loop itself until all commits and settles are on their way (or on
  * disk), for a few seconds at most.  Ops still pending then are done, not forgotten.  What is still live is left to its
  * lease. */

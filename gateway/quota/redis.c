@@ -290,6 +290,8 @@ static const struct quota_ops quota_ops = {
     .inspect = inspect,
     .amend = amend,
     .renew = renew,
+    .post = redis_board_post,
+    .read_board = redis_board_read,
     .close = close_quota,
 };
 

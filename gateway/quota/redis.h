@@ -102,6 +102,10 @@ bool redis_request_is_behind(const struct redis_request *request);
 /* The settle of the same hold, if it was sent after this commit, wherever it is on its way; else NULL. */
 struct redis_request *redis_request_settle_behind(const struct redis_request *commit);
 
+/* redis_board.c; as the ops say. */
+void redis_board_post(struct quota *q, const struct quota_note *note);
+enum status redis_board_read(struct quota *q, struct quota_reading *reading, struct op *op);
+
 /* redis_parts.c: what a question has learned, and where it goes next. */
 enum redis_next { NEXT_PART, NEXT_AGAIN, NEXT_DONE };
 /* A reply about one part of what is asked; st is how it ends, where it is done. */

@@ -14,6 +14,7 @@ struct desk {
     struct mailbox *boxes[WORKERS_MAX];
     struct top *top;     /* owned */
     struct quota *quota; /* owned: this thread's door */
+    struct board *board; /* owned */
     struct api *api;     /* owned */
     struct admin *admin; /* owned; NULL: nowhere to listen */
 };
@@ -61,12 +62,21 @@ static enum status open_parts(struct desk *desk)
 
     if (st == ST_OK)
         st = quota_open(terms->store, terms->loop, terms->config, &desk->quota);
+    struct board_terms board = {
+        .loop = terms->loop,
+        .quota = desk->quota,
+        .top = desk->top,
+        .config = terms->config,
+    };
+    if (st == ST_OK)
+        st = board_open(&board, &desk->board);
     if (st)
         return st;
     struct api_terms api = {
         .loop = terms->loop,
         .quota = desk->quota,
         .top = desk->top,
+        .board = desk->board,
         .config = terms->config,
     };
     st = api_open(&api, &desk->api);
@@ -97,6 +107,7 @@ void desk_configure(struct desk *desk, struct config *config)
 {
     desk->terms.config = config;
     api_configure(desk->api, config);
+    board_configure(desk->board, config);
     if (desk->admin)
         admin_set_token(desk->admin, config->admin_token);
 }
@@ -115,6 +126,7 @@ void desk_close(struct desk *desk)
         return;
     admin_close(&desk->admin);
     api_close(&desk->api);
+    board_close(&desk->board);
     if (desk->quota)
         quota_close(&desk->quota);
 }

@@ -128,6 +128,28 @@ class Quota(Case):
         self.assertEqual(first[0]["tier"], "plus")
         self.assertRegex(self.ctl("quota", "top"), rf"{accounts[2]} +plus +60 +0")
 
+    def test_top_of_two_gateways(self):
+        redis = self.shared(Redis())
+        gates = [self.shared(Gateway([backend(self.sim_, max_in_flight=100)], policy=policy(tiers=LIMITS, shed=OPEN),
+                                  quota_store=redis.url, admin={"address": "127.0.0.1:0"})) for _ in range(2)]
+        account = fresh("both")
+        for gate in gates:
+            self.assertAdmitted(gate.generate(account, "plus", n=5, size="8x8"), 5)
+
+        def top():
+            status, out, err = meltctl("quota", "top", "--json", "--admin",
+                                       f"http://127.0.0.1:{gates[0].admin[1]}")
+            self.assertEqual(status, DONE, err)
+            return json.loads(out)
+
+        until(lambda: top()["gateways"] == 2, 15)
+        self.assertTrue(top()["is_whole"])
+        self.assertEqual([(entry["account"], entry["images"], entry["tier"]) for entry in top()["accounts"]],
+                         [(account, 10, "plus")])
+        redis.stop()
+        until(lambda: not top()["is_whole"], 15)
+        self.assertEqual(top()["accounts"][0]["images"], 5)
+
     def test_an_account_of_any_name(self):
         account = fresh("a/b?c=d&e%20;\"{}")
         self.spend(account, 1)

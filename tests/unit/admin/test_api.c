@@ -12,6 +12,7 @@
 static struct loop *loop;
 static struct mailbox *boxes[WORKERS];
 static struct top *top;
+static struct board *board;
 static struct api *api;
 static struct config config;
 static struct key_entry keys[1];
@@ -26,6 +27,7 @@ static struct {
     struct quota_change change;
     struct reservation asked;
     int64_t used_units;
+    enum status board; /* how it answers those who read one */
 } store;
 
 static void on_cancel(struct op *op)
@@ -66,7 +68,16 @@ static enum status amend(struct quota *q, struct reservation *r, const struct qu
     return reply(op);
 }
 
-static const struct quota_ops ops = {.name = "scripted", .inspect = inspect, .amend = amend};
+static enum status read_board(struct quota *q, struct quota_reading *reading, struct op *waits)
+{
+    UNUSED(q);
+    UNUSED(reading);
+    UNUSED(waits);
+    return store.board;
+}
+
+static const struct quota_ops ops = {
+    .name = "scripted", .inspect = inspect, .amend = amend, .read_board = read_board};
 
 /* --- the rig --- */
 
@@ -119,13 +130,16 @@ static void begin(void)
     cr_assert_eq(top_open(loop, boxes, WORKERS, &top), ST_OK);
     store.quota.ops = &ops;
     store.quota.loop = loop;
-    struct api_terms terms = {.loop = loop, .quota = &store.quota, .top = top, .config = &config};
+    struct board_terms board_terms = {loop, &store.quota, top, &config};
+    cr_assert_eq(board_open(&board_terms, &board), ST_OK);
+    struct api_terms terms = {loop, &store.quota, top, board, &config};
     cr_assert_eq(api_open(&terms, &api), ST_OK);
 }
 
 static void end(void)
 {
     api_close(&api);
+    board_close(&board);
     for (int i = 0; i < WORKERS; i++)
         mailbox_free(&boxes[i]);
     top_close(&top);
@@ -411,11 +425,14 @@ Test(api, tells_who_uses_most)
     top_add(top, 1, &old, config.generation - 1, 2, day);
     cr_assert(ask("/v1/quota/top", NULL, "", NULL));
     expect(200,
-           "{\"accounts\":["
+           "{\"gateways\":1,\"is_whole\":true,\"accounts\":["
            "{\"account\":\"bob\\\"\",\"tier\":\"plus\",\"team\":null,\"images\":4,\"error\":0},"
            "{\"account\":\"old\",\"tier\":null,\"team\":null,\"images\":2,\"error\":0}]}\n");
     cr_assert(ask("/v1/quota/top", NULL, "n=1", NULL));
     cr_expect_null(strstr(answer.body, "old"));
+    store.board = ST_UNAVAILABLE;
+    cr_assert(ask("/v1/quota/top", NULL, "n=1", NULL));
+    cr_expect_not_null(strstr(answer.body, "\"is_whole\":false,\"accounts\":[{\"account\":\"bob"));
     cr_assert(ask("/v1/quota/top", NULL, "n=0", NULL));
     expect_error(400, "from 1 to 1000");
     cr_assert(ask("/v1/quota/top", NULL, "n=x", NULL));

@@ -105,7 +105,7 @@ Test(who, the_seen_one_keeps_its_digest)
 {
     struct top_entry entry = {.account = {.id = "bearer:" HEX16, .tier = 2, .digest = {{7}}},
                               .generation = 0};
-    struct top_list seen = {1, &entry};
+    struct top_list seen = {1, &entry, 0};
     struct api_query none = {.tier = ""};
     struct account account;
 

@@ -152,8 +152,22 @@ static enum status amend(struct quota *q, struct reservation *r, const struct qu
     return inspect(q, r, op);
 }
 
-static const struct quota_ops quota_ops = {"scripted", reserve, commit, settle,
-                                           inspect,    amend,   renew,  quota_end};
+static void post(struct quota *q, const struct quota_note *note)
+{
+    UNUSED(q);
+    UNUSED(note);
+}
+
+static enum status read_board(struct quota *q, struct quota_reading *reading, struct op *op)
+{
+    UNUSED(q);
+    UNUSED(reading);
+    UNUSED(op);
+    return ST_OK;
+}
+
+static const struct quota_ops quota_ops = {"scripted", reserve, commit, settle,     inspect,
+                                           amend,      renew,   post,   read_board, quota_end};
 
 static enum status open_quota(struct quota_store *store, struct loop *loop,
                               const struct config *config, struct quota **out)
