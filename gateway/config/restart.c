@@ -85,6 +85,20 @@ static bool same_backends(const struct config *from, const struct config *to)
     return true;
 }
 
+static bool has_local(const struct config *config)
+{
+    for (int i = 0; i < config->policy.tiers_len; i++)
+        if (config->policy.tiers[i].on_store_down == STORE_DOWN_LOCAL)
+            return true;
+    return false;
+}
+
+/* The store that it needs is opened at start. */
+static bool same_local(const struct config *from, const struct config *to)
+{
+    return has_local(from) || !has_local(to);
+}
+
 void config_restart_changes(const struct config *from, const struct config *to,
                             struct text_out *out)
 {
@@ -96,6 +110,7 @@ void config_restart_changes(const struct config *from, const struct config *to,
         {"admin", same_admin},
         {"quota_store", same_store},
         {"backends", same_backends},
+        {"on_store_down: local", same_local},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)

@@ -60,7 +60,8 @@ static enum status read_store_down(struct reader *r, const struct key *key, cons
     static const struct {
         const char *word;
         enum store_down value;
-    } words[] = {{"closed", STORE_DOWN_CLOSED}, {"open", STORE_DOWN_OPEN}};
+    } words[] = {
+        {"closed", STORE_DOWN_CLOSED}, {"open", STORE_DOWN_OPEN}, {"local", STORE_DOWN_LOCAL}};
     struct tier *tier = object;
 
     UNUSED(r);
@@ -85,7 +86,7 @@ static const struct key tier_keys[] = {
      offsetof(struct tier, max_images_per_request), 1, JOB_IMAGES_MAX, "a whole number, 1 to 10"},
     {"max_wait", NODE_SCALAR, 0, key_duration_ms, offsetof(struct tier, max_wait_ms), 0,
      MAX_WAIT_MAX_MS, "a duration such as 0s, 250ms, 30s or 5min, at most 24h"},
-    {"on_store_down", NODE_SCALAR, 0, read_store_down, 0, 0, 0, "closed or open"},
+    {"on_store_down", NODE_SCALAR, 0, read_store_down, 0, 0, 0, "closed, open or local"},
 };
 
 static enum status read_tier(struct reader *r, const struct node *node, struct policy *policy)

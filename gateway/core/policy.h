@@ -11,7 +11,12 @@
 #define TEAMS_MAX    1024
 
 /* What a tier does while the quota store is down. */
-enum store_down { STORE_DOWN_NONE, STORE_DOWN_CLOSED, STORE_DOWN_OPEN };
+enum store_down {
+    STORE_DOWN_NONE,
+    STORE_DOWN_CLOSED, /* refuses */
+    STORE_DOWN_OPEN,   /* admits, uncounted */
+    STORE_DOWN_LOCAL,  /* admits a share of each limit, and charges it later */
+};
 
 struct tier {
     const char *name; /* owned by the config generation, as all texts here */

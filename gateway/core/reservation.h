@@ -52,6 +52,7 @@ struct reservation {
 
     /* The store's own. */
     struct list live; /* while HELD or COMMITTED: in the worker's list, for renewing */
+    struct local_hold *local; /* quota/local.c's; NULL: held in the store itself */
     int parts_len;
     struct reservation_part parts[RESERVATION_PARTS_MAX];
 };

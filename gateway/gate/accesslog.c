@@ -92,6 +92,8 @@ static void trial_fields(struct line *line, const struct request *req)
     }
     if (req->is_without_store)
         field_word(line, "quota", "open");
+    else if (r->state == RESERVATION_SETTLED && req->is_local)
+        field_word(line, "quota", "local");
 }
 
 static void account_fields(struct line *line, const struct request *req)

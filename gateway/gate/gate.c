@@ -14,8 +14,8 @@
 /* Behind the largest head there is always room to read on. */
 #define SLAB_SPARE_BYTES 4096
 
-const char *const store_op_words[STORE_OPS_LEN] = {"reserved", "refused", "failed", "committed",
-                                                   "settled"};
+const char *const store_op_words[STORE_OPS_LEN] = {"reserved", "refused",   "reserved_locally",
+                                                   "failed",   "committed", "settled"};
 
 /* --- the end of a turn -------------------------------------------------------------------------------------------------- */
 

@@ -20,6 +20,7 @@ struct request;
 enum store_op {
     STORE_OP_RESERVED,
     STORE_OP_REFUSED,
+    STORE_OP_RESERVED_LOCALLY,
     STORE_OP_FAILED,
     STORE_OP_COMMITTED,
     STORE_OP_SETTLED,

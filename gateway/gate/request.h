@@ -98,6 +98,8 @@ struct request {
     struct verdict verdict;
     enum reason trial; /* why a step of the ladder on trial would have shed it */
     struct reservation reservation;
+    bool
+        is_local; /* the store was down, and a share of each limit was asked for (on_store_down: local) */
     bool is_without_store;  /* admitted while the quota store was down (on_store_down: open) */
     int64_t charged_images; /* for metrics and the log */
 

@@ -15,15 +15,38 @@ bool reserve_is_denied(struct request *req)
     return quota_is_denied(req->gate->quota, &req->reservation);
 }
 
+/* The store is down: what its tier may have without it. */
+static enum status fall_back(struct request *req)
+{
+    if (req->terms.on_store_down != STORE_DOWN_LOCAL || req->is_local)
+        return ST_UNAVAILABLE;
+    stats_add(&req->gate->stats, STAT_STORE_OPS, STORE_OP_FAILED, 1);
+    req->is_local = true;
+    return quota_reserve_locally(req->gate->quota, &req->reservation, &req->op);
+}
+
+static void on_reserved(struct op *op, enum status st)
+{
+    struct request *req = container_of(op, struct request, op);
+
+    if (st == ST_UNAVAILABLE)
+        st = fall_back(req);
+    request_advance(req, st);
+}
+
 enum status reserve_begin(struct request *req)
 {
+    enum status st;
+
     req->reservation.refused_by = -1;
     if (!is_limited(req))
         return ST_OK;
     reservation_init(&req->reservation, &req->identity.account, &req->terms, req->job.images,
                      gate_random(req->gate));
     req->reserve_us = loop_now_us(req->gate->loop);
-    return quota_reserve(req->gate->quota, &req->reservation, &req->op);
+    req->op.done = on_reserved;
+    st = quota_reserve(req->gate->quota, &req->reservation, &req->op);
+    return st == ST_UNAVAILABLE ? fall_back(req) : st;
 }
 
 static void count(struct request *req, enum status st)
@@ -32,7 +55,7 @@ static void count(struct request *req, enum status st)
     enum store_op op = STORE_OP_FAILED;
 
     if (st == ST_OK)
-        op = STORE_OP_RESERVED;
+        op = req->is_local ? STORE_OP_RESERVED_LOCALLY : STORE_OP_RESERVED;
     else if (st == ST_LIMIT)
         op = STORE_OP_REFUSED;
     stats_add(stats, STAT_STORE_OPS, (int)op, 1);
@@ -55,6 +78,7 @@ enum step reserve_end(struct request *req, enum status st)
 {
     const struct reservation *r = &req->reservation;
 
+    req->op.done = request_on_done;
     if (req->reserve_us)
         count(req, st);
     if (st == ST_OK) {

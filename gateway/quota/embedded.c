@@ -263,6 +263,14 @@ static void settle(struct quota *q, struct reservation *r, int64_t used_images)
         post(request);
 }
 
+/* Nobody stands in for a store in this process's own folder. */
+static void adopt(struct quota *q, struct reservation *r)
+{
+    UNUSED(q);
+    UNUSED(r);
+    ASSERT(!"an embedded store that was down");
+}
+
 static void renew(struct quota *q, struct reservation *r)
 {
     struct embedded_request *request = new_request(embedded_of(q), EMBEDDED_RENEW, r);
@@ -305,6 +313,7 @@ static const struct quota_ops quota_ops = {
     .settle = settle,
     .inspect = inspect,
     .amend = amend,
+    .adopt = adopt,
     .renew = renew,
     .post = keep_to_itself,
     .read_board = read_nothing,

@@ -206,7 +206,7 @@ no_box:
     return st;
 }
 
-enum status embedded_store_open(const struct config *config, char error[CONFIG_ERROR_MAX],
+enum status embedded_store_open(const char *folder, char error[CONFIG_ERROR_MAX],
                                 struct quota_store **out)
 {
     struct embedded_store *store = calloc(1, sizeof(*store));
@@ -223,7 +223,7 @@ enum status embedded_store_open(const struct config *config, char error[CONFIG_E
     list_init(&store->batch);
     turn_hook_init(&store->write_batch, on_turn_end);
     timer_init(&store->retry, on_retry);
-    st = embedded_db_open(config->store.path, MAP_BYTES, &text, &store->db);
+    st = embedded_db_open(folder, MAP_BYTES, &text, &store->db);
     if (st)
         goto no_db;
     st = start(store);

@@ -4,8 +4,37 @@
 
 #include "quota/quota.h"
 
+#include <stdlib.h>
+
 #include "quota/denied.h"
+#include "quota/local.h"
 #include "quota/store.h"
+
+static bool counts_locally(const struct config *config)
+{
+    for (int i = 0; i < config->policy.tiers_len; i++)
+        if (config->policy.tiers[i].on_store_down == STORE_DOWN_LOCAL)
+            return true;
+    return false;
+}
+
+/* And what stands in for it, where a tier wants that. */
+static enum status open_redis(const struct config *config, char error[CONFIG_ERROR_MAX],
+                              struct quota_store **out)
+{
+    struct quota_store *store;
+    enum status st = redis_store_open(config, error, &store);
+
+    if (st)
+        return st;
+    if (counts_locally(config))
+        st = embedded_store_open(config->local_dir, error, &store->local);
+    if (st)
+        quota_store_close(&store);
+    else
+        *out = store;
+    return st;
+}
 
 enum status quota_store_open(const struct config *config, char error[CONFIG_ERROR_MAX],
                              struct quota_store **out)
@@ -13,9 +42,9 @@ enum status quota_store_open(const struct config *config, char error[CONFIG_ERRO
     error[0] = '\0';
     switch (config->store.kind) {
     case STORE_EMBEDDED:
-        return embedded_store_open(config, error, out);
+        return embedded_store_open(config->store.path, error, out);
     case STORE_REDIS:
-        return redis_store_open(config, error, out);
+        return open_redis(config, error, out);
     case STORE_NONE:
         break;
     }
@@ -29,10 +58,13 @@ enum status quota_store_open(const struct config *config, char error[CONFIG_ERRO
 
 void quota_store_close(struct quota_store **store)
 {
-    if (!*store)
+    struct quota_store *closing = *store;
+
+    if (!closing)
         return;
-    (*store)->ops->close(*store);
     *store = NULL;
+    quota_store_close(&closing->local);
+    closing->ops->close(closing);
 }
 
 bool quota_store_is_up(const struct quota_store *store)
@@ -40,10 +72,36 @@ bool quota_store_is_up(const struct quota_store *store)
     return store->ops->is_up(store);
 }
 
+static enum status open_local(struct quota *q, const struct config *config)
+{
+    struct local *local = calloc(1, sizeof(*local));
+    enum status st = ST_NOMEM;
+
+    if (local) {
+        local->share_percent = (int)config->local_share;
+        st = quota_open(q->store->local, q->loop, config, &local->door);
+    }
+    if (st) {
+        free(local);
+        quota_close(&q);
+        return st;
+    }
+    q->local = local;
+    return ST_OK;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): the store that stands in has none to stand in for it */
 enum status quota_open(struct quota_store *store, struct loop *loop, const struct config *config,
                        struct quota **out)
 {
-    return store->ops->open(store, loop, config, out);
+    struct quota *q;
+    enum status st = store->ops->open(store, loop, config, &q);
+
+    if (st == ST_OK && store->local)
+        st = open_local(q, config);
+    if (st == ST_OK)
+        *out = q;
+    return st;
 }
 
 int64_t quota_now_us(const struct quota *q)
@@ -159,10 +217,18 @@ enum status quota_reserve(struct quota *q, struct reservation *r, struct op *op)
     return q->ops->reserve(q, r, op);
 }
 
+enum status quota_reserve_locally(struct quota *q, struct reservation *r, struct op *op)
+{
+    ASSERT(r->state == RESERVATION_NONE);
+    return q->local ? local_reserve(q, r, op) : ST_UNAVAILABLE;
+}
+
 enum status quota_commit(struct quota *q, struct reservation *r, int64_t used_images, struct op *op)
 {
     if (!is_live(r))
         return ST_OK;
+    if (r->local)
+        return local_commit(q, r, used_images, op);
     if (used_images >= 0) {
         list_remove(&r->live);
         forget_denied(q, r);
@@ -174,6 +240,10 @@ void quota_settle(struct quota *q, struct reservation *r, int64_t used_images)
 {
     if (!is_live(r))
         return;
+    if (r->local) {
+        local_settle(q, r, used_images);
+        return;
+    }
     list_remove(&r->live);
     forget_denied(q, r);
     q->ops->settle(q, r, used_images);
@@ -213,5 +283,8 @@ void quota_close(struct quota **q)
     while (list_pop_front(&closing->live))
         continue;
     denied_free(&closing->denied);
+    if (closing->local)
+        quota_close(&closing->local->door);
+    free(closing->local);
     closing->ops->close(closing);
 }

@@ -66,6 +66,9 @@ struct quota_ops {
      * ST_UNAVAILABLE it may have been done, and may be asked for again with the same id. */
     enum status (*amend)(struct quota *q, struct reservation *r, const struct quota_change *change,
                          struct op *op);
+    /* r was admitted without the store: it becomes HELD as if the store had been asked now, so that commit and settle
+     * charge it there, sooner or later. */
+    void (*adopt)(struct quota *q, struct reservation *r);
     /* Puts off the expiry of a HELD or COMMITTED one to r->expires_us. */
     void (*renew)(struct quota *q, struct reservation *r);
     /* Leaves a note, if the store is up; where no other gateway can be, there is nothing to do. */
@@ -76,6 +79,7 @@ struct quota_ops {
 };
 
 struct denied;
+struct local;
 /* What the workers of one process share; made before them, freed after them. */
 struct quota_store;
 
@@ -89,6 +93,7 @@ struct quota {
     bool has_clock;          /* the store's clock is known; else the wall clock stands in */
     int64_t clock_offset_us; /* then: store time less loop_now_us() */
 
+    struct local *local;           /* owned; NULL: no tier counts locally */
     struct denied *denied;         /* owned; NULL: no memory, every request asks the store */
     unsigned amends_seen;          /* of the store's count, when denied was last cleared */
     int64_t amends_known_until_us; /* loop time: what others amend is known of until then */
@@ -115,6 +120,8 @@ int64_t quota_now_us(const struct quota *q);
  * An account that is known to be out of quota (quota/denied.h) is refused at once, without asking the store.  Then only
  * r->limits[r->refused_by] is told; used_units of the others is -1. */
 MUST_CHECK enum status quota_reserve(struct quota *q, struct reservation *r, struct op *op);
+/* After ST_UNAVAILABLE, for a tier with on_store_down: local: see quota/local.h.  ST_OK, ST_UNAVAILABLE or ST_PENDING. */
+MUST_CHECK enum status quota_reserve_locally(struct quota *q, struct reservation *r, struct op *op);
 /* Would quota_reserve() refuse r at once?  Then r is told as above. */
 bool quota_is_denied(struct quota *q, struct reservation *r);
 #define QUOTA_SETTLE_LATER INT64_C(-1)

@@ -187,6 +187,12 @@ static void settle(struct quota *q, struct reservation *r, int64_t used_images)
         redis_request_launch(end.requests[i]);
 }
 
+static void adopt(struct quota *q, struct reservation *r)
+{
+    redis_parts_adopt(redis_of(q), r);
+    reservation_hold(r, INT64_MAX);
+}
+
 static void renew(struct quota *q, struct reservation *r)
 {
     for (int i = 0; i < r->parts_len; i++) {
@@ -289,6 +295,7 @@ static const struct quota_ops quota_ops = {
     .settle = settle,
     .inspect = inspect,
     .amend = amend,
+    .adopt = adopt,
     .renew = renew,
     .post = redis_board_post,
     .read_board = redis_board_read,

@@ -111,5 +111,7 @@ enum redis_next { NEXT_PART, NEXT_AGAIN, NEXT_DONE };
 /* A reply about one part of what is asked; st is how it ends, where it is done. */
 enum redis_next redis_part_answered(struct redis_request *request,
                                     const struct redis_answer *answer, enum status *st);
+/* All parts of r as if they were held, which they are not: the end of each will charge it. */
+void redis_parts_adopt(struct redis_quota *rq, struct reservation *r);
 /* Gives back the part that was held before; nothing where there is none. */
 void redis_part_give_back(struct redis_request *request);

@@ -20,17 +20,31 @@ static void take_part(struct redis_request *request)
     request->rounds = 0;
 }
 
+static void set_token(struct reservation_part *part, const struct hold_handle *handle)
+{
+    part->bucket = handle->bucket;
+    part->token_len = (int)handle->token_len;
+    memcpy(part->token, handle->token, handle->token_len);
+}
+
 static void make_tokens(const struct redis_request *request, struct reservation *r)
 {
     for (int i = 0; i < r->parts_len; i++) {
-        struct reservation_part *part = &r->parts[i];
         struct hold_handle handle = request->kind == REQUEST_ASK
                                         ? redis_token_mark(r, i)
                                         : redis_token_make(r, i, request->asked_us);
 
-        part->bucket = handle.bucket;
-        part->token_len = (int)handle.token_len;
-        memcpy(part->token, handle.token, handle.token_len);
+        set_token(&r->parts[i], &handle);
+    }
+}
+
+void redis_parts_adopt(struct redis_quota *rq, struct reservation *r)
+{
+    for (int i = 0; i < r->parts_len; i++) {
+        struct hold_handle handle = redis_token_make(r, i, quota_now_us(&rq->base));
+
+        set_token(&r->parts[i], &handle);
+        r->parts[i].is_held = true;
     }
 }
 

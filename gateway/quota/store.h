@@ -20,13 +20,15 @@ struct quota_store_ops {
 /* The base of each implementation's store. */
 struct quota_store {
     const struct quota_store_ops *ops;
+    struct quota_store
+        *local; /* owned: where tiers are counted while this one is down; NULL: none */
     atomic_uint
         amends; /* that may have changed what workers remember.    write: any    read: workers */
 };
 
 /* The implementations; contract as quota_store_open(). */
-MUST_CHECK enum status embedded_store_open(const struct config *config,
-                                           char error[CONFIG_ERROR_MAX], struct quota_store **out);
+MUST_CHECK enum status embedded_store_open(const char *folder, char error[CONFIG_ERROR_MAX],
+                                           struct quota_store **out);
 MUST_CHECK enum status redis_store_open(const struct config *config, char error[CONFIG_ERROR_MAX],
                                         struct quota_store **out);
 

@@ -331,7 +331,8 @@ class Gateway(Program):
         }
         config.update(changes)
         # A machine that is busy with other tests keeps Redis waiting; those that test its deadline say so.
-        config["quota"] = {"timeout": "2s", **(config.get("quota") or {})}
+        config["quota"] = {"timeout": "2s", "outbox": f"{self.folder}/outbox",
+                           "local_dir": f"{self.folder}/local", **(config.get("quota") or {})}
         return {key: value for key, value in config.items() if value is not None}
 
     def write(self, name, content):

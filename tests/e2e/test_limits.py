@@ -19,6 +19,7 @@ TIERS = {
     "model": {"images": {"per_day": 10}, "models": {"dear-*": {"images": {"per_day": 1}}}},
     "trial": {"images": {"per_day": {"limit": 1, "dry_run": True}}},
     "open": {"images": {"per_day": 1}, "on_store_down": "open"},
+    "local": {"images": {"per_day": 4}, "on_store_down": "local"},
 }
 PRICES = {"sizes": {"small": "512x512", "large": "4096x4096"},
           "prices": [{"model": "dear-*", "credits": 2.5}, {"size": "large", "credits": 2},
@@ -186,3 +187,26 @@ class StoreDown(Case):
         self.assertEqual(gate.logged_as(answer.get("x-request-id"))["quota"], "open")
         redis.send_signal(signal.SIGCONT)
         until(lambda: gate.generate(fresh(), "daily", size="8x8").status == 200)
+
+    def test_local(self):
+        """Half of four a day while Redis is away, also over a restart; Redis gets the charge when it is back."""
+        redis, sim = self.redis(), self.sim()
+        gate = self.gateway([sim], policy=policy(tiers=TIERS, shed=QUIET), quota_store=redis.url,
+                            quota={"local_share": 50, "lease": "1s"}, keys={"a key": ("somebody", "daily")})
+        account = fresh()
+        self.assertEqual(gate.generate(account, "local", size="8x8").status, 200)
+        redis.send_signal(signal.SIGSTOP)
+        until(lambda: gate.generate(fresh(), "daily", size="8x8").status == 503)
+        answer = gate.generate(account, "local", size="8x8")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(gate.logged_as(answer.get("x-request-id"))["quota"], "local")
+        gate.kill9()
+        gate.restart(wait=False)
+        until(lambda: gate.generate(account, "local", size="8x8").status == 200)
+        for _ in range(2):
+            self.assertRefused(gate.generate(account, "local", size="8x8"), 503, "store_unavailable")
+        redis.send_signal(signal.SIGCONT)
+        until(lambda: gate.generate(fresh(), "daily", size="8x8").status == 200)
+        # What the gateway that was killed had asked of Redis is held until its lease ends.
+        until(lambda: gate.generate(account, "local", size="8x8").status == 200)
+        self.assertEqual(gate.generate(account, "local", size="8x8").status, 429)

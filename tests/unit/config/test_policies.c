@@ -119,6 +119,7 @@ Test(policies, steps_on_trial_and_what_to_do_without_a_store)
             "  b: {images: unlimited, on_store_down: open}\n"
             "  c: {images: unlimited, on_store_down: open}\n"
             "  d: {images: unlimited, on_store_down: closed}\n"
+            "  e: {images: unlimited, on_store_down: local}\n"
             "shed: {queue_depth: [{above: 9, resume_below: 8, tiers: all, dry_run: true},\n"
             "                     {above: 9, resume_below: 8, tiers: all}]}\n",
             memory, &policy),
@@ -128,6 +129,7 @@ Test(policies, steps_on_trial_and_what_to_do_without_a_store)
     cr_expect_eq(policy.tiers[1].on_store_down, STORE_DOWN_OPEN);
     cr_expect_eq(policy.tiers[2].on_store_down, STORE_DOWN_OPEN);
     cr_expect_eq(policy.tiers[3].on_store_down, STORE_DOWN_CLOSED);
+    cr_expect_eq(policy.tiers[4].on_store_down, STORE_DOWN_LOCAL);
     cr_expect(policy.ladder.steps[0].is_dry_run);
     cr_expect_not(policy.ladder.steps[1].is_dry_run);
 }
@@ -166,7 +168,7 @@ Test(policies, what_is_wrong_is_said_with_its_place)
         {"stagger: 1500ms\n" TIERS, "p.yaml:1:10: wrong value '1500ms'"},
         {"stagger: 13h\n" TIERS, "p.yaml:1:10: wrong value '13h'"},
         {"tiers: {free: {images: unlimited, on_store_down: maybe}}\n",
-         "p.yaml:1:50: wrong value 'maybe' for 'on_store_down', expected closed or open"},
+         "p.yaml:1:50: wrong value 'maybe' for 'on_store_down', expected closed, open or local"},
         {"timezone: ../../../etc/passwd\n" TIERS, "p.yaml:1:11: wrong value '../../../etc/passwd'"},
         {"tiers: {}\n", "p.yaml:1:8: 0 tiers, expected 1 to 16"},
         {"tiers: [free]\n", "p.yaml:1:8: a list for 'tiers', expected a mapping"},

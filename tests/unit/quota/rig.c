@@ -44,6 +44,9 @@ void rig_init(struct rig *rig, enum store_kind kind)
     rig->config.store.topology = TOPOLOGY_SINGLE;
     rig->config.store.path = rig->store_path;
     rig->config.outbox_dir = rig->outbox_path;
+    snprintf(rig->local_path, sizeof(rig->local_path), "%s/local", rig->dir);
+    rig->config.local_dir = rig->local_path;
+    rig->config.local_share = 50;
     rig->config.lease_ms = 60000;
     rig->config.quota_timeout_ms = 2000;
     rig->config.commit = COMMIT_SENT;

@@ -17,6 +17,7 @@ struct rig {
     char dir[64];
     char store_path[96]; /* folder of the embedded store, or socket of Redis */
     char outbox_path[96];
+    char local_path[96]; /* folder of what counts while Redis is down */
     pid_t redis;        /* 0: not running */
     redisContext *side; /* another client of Redis */
     struct loop *loop;
