@@ -185,12 +185,24 @@ static void on_amended(struct op *op, enum status st)
         ask_end(ask, st);
 }
 
+/* The grant's last day is a day of the account's.  False: it is over. */
+static bool takes_until(struct ask *ask)
+{
+    const struct zone *own = ask->account.zone;
+    const struct zone *zone = own ? own : &ask->config->policy.zone;
+
+    ask->change.until_s = window_of_day(zone, ask->query.until_day).end_s;
+    return ask->change.until_s > quota_now_us(ask->api->terms.quota) / 1000000;
+}
+
 static enum status amend(struct ask *ask)
 {
     struct quota *quota = ask->api->terms.quota;
     char why[API_WHY_MAX];
     struct terms terms;
 
+    if (ask->query.until_day && !takes_until(ask))
+        return answer_error(ask, 400, "that date is over");
     resolve(ask, &terms);
     if (api_select(&ask->query, ask->change.kind, &terms, why))
         return answer_error(ask, 422, why);

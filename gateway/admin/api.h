@@ -9,6 +9,8 @@
  *   GET  /v1/quota/top[?n=20]                                who was charged most images today, by all gateways on the store (see board.h)
  *
  * {id} is percent-encoded.  Bodies may also hold
+ *   until    of a grant: a date such as "2026-12-31".  Then so many more in each window that is first charged up to the end
+ *            of that day, the present one too; it takes the place of the last one given until a date, and 0 ends it
  *   credits  in place of images; both are numbers with up to three decimals, a grant's whole
  *   limit    daily, weekly, monthly, rolling or rate.  Left out: all of them but rate; where used is set, there must be one
  *   scope    account (the default), model or team: whose limits

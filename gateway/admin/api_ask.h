@@ -16,6 +16,7 @@ struct api_query {
     char id[API_NAME_MAX + 1];
     enum limit_measure measure; /* NONE: not said */
     int64_t units;              /* of images or credits */
+    int64_t until_day;          /* the ordinal of the last day of a grant; 0: not said */
     enum limit_kind limit;      /* NONE: not said */
     enum limit_scope scope;     /* NONE: not said */
 };

@@ -87,6 +87,22 @@ static bool read_model(struct reading *r, struct text value)
     return keep(value, r->query->model);
 }
 
+/* "2026-12-31" */
+static bool read_until(struct reading *r, struct text value)
+{
+    uint64_t year, month, day;
+    int64_t ordinal;
+
+    if (r->kind != CHANGE_GRANT || value.len != 10 || value.ptr[4] != '-' || value.ptr[7] != '-' ||
+        text_to_u64((struct text){value.ptr, 4}, &year) ||
+        text_to_u64((struct text){value.ptr + 5, 2}, &month) ||
+        text_to_u64((struct text){value.ptr + 8, 2}, &day))
+        return false;
+    ordinal = window_day_of_date((int)year, (int)month, (int)day);
+    r->query->until_day = ordinal;
+    return ordinal > 0;
+}
+
 static bool read_id(struct reading *r, struct text value)
 {
     return keep(value, r->query->id);
@@ -104,6 +120,7 @@ static const struct field {
     {"credits", JSON_NUMBER, read_credits,
      "one number: of a grant a whole one, of set not negative, up to three decimals; of reset "
      "none"},
+    {"until", JSON_STRING, read_until, "a date such as 2026-12-31, and only for a grant"},
     {"limit", JSON_STRING, read_limit, "daily, weekly, monthly, rolling or rate"},
     {"scope", JSON_STRING, read_scope, "account, model or team"},
     {"tier", JSON_STRING, read_tier, "the name of a tier"},
@@ -129,7 +146,7 @@ static bool read_value(struct reading *r, enum json_kind kind, struct text value
         return false;
     }
     snprintf(r->why, API_WHY_MAX,
-             "unknown key, expected images, credits, limit, scope, tier, team, model or id");
+             "unknown key, expected images, credits, until, limit, scope, tier, team, model or id");
     return false;
 }
 
@@ -167,6 +184,11 @@ enum status api_read_body(struct text body, enum quota_change_kind kind, struct 
         snprintf(why, API_WHY_MAX, "how much is missing, expected images or credits");
         return ST_INVALID;
     }
+    if (out->until_day && (out->units < 0 || (out->limit && !limit_is_calendar(out->limit)))) {
+        snprintf(why, API_WHY_MAX,
+                 "a grant until a date is not negative, and of a daily, weekly or monthly limit");
+        return ST_INVALID;
+    }
     return ST_OK;
 }
 
@@ -202,7 +224,7 @@ static bool is_meant(const struct api_query *query, const struct limit_rule *rul
         return false;
     if (query->limit)
         return rule->kind == query->limit;
-    return limit_is_calendar(rule->kind) || rule->kind == LIMIT_ROLLING;
+    return limit_is_calendar(rule->kind) || (rule->kind == LIMIT_ROLLING && !query->until_day);
 }
 
 static void name_limits(struct text_out *out, const struct limit *limits, int len)

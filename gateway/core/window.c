@@ -84,6 +84,11 @@ struct window window_day(const struct zone *zone, int64_t now_s)
     return window_of(zone, day, day + 1, day);
 }
 
+struct window window_of_day(const struct zone *zone, int64_t day)
+{
+    return window_of(zone, day, day + 1, day);
+}
+
 struct window window_week(const struct zone *zone, int64_t now_s)
 {
     /* 1970-01-01 was a Thursday: its week began three days before. */
@@ -118,6 +123,17 @@ static int64_t month_start(int64_t month)
 
     return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
            719468;
+}
+
+int64_t window_day_of_date(int year, int month, int day)
+{
+    if (year < 1970 || year > 9999 || month < 1 || month > 12)
+        return -1;
+
+    int64_t ordinal = (int64_t)(year - 1970) * 12 + month - 1;
+    int64_t first = month_start(ordinal);
+
+    return day >= 1 && day <= month_start(ordinal + 1) - first ? first + day - 1 : -1;
 }
 
 struct window window_month(const struct zone *zone, int64_t now_s)

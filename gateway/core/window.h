@@ -30,6 +30,10 @@ struct window {
 int32_t zone_offset_at(const struct zone *zone, int64_t now_s);
 /* The local calendar day that now_s lies in. */
 struct window window_day(const struct zone *zone, int64_t now_s);
+/* The window of a day that is known by its ordinal. */
+struct window window_of_day(const struct zone *zone, int64_t day);
+/* The ordinal of a date of the Gregorian calendar; -1 for one before 1970, or that there is not. */
+int64_t window_day_of_date(int year, int month, int day);
 /* Its week by ISO 8601: from the start of a Monday to that of the next. */
 struct window window_week(const struct zone *zone, int64_t now_s);
 /* Its month: from the start of a first to that of the next. */

@@ -16,6 +16,7 @@ enum exit_code {
 #define CTL_OPTIONS(X)                                                                             \
     X(images, 'i', "N", "so many images")                                                          \
     X(credits, 'c', "N", "so many credits, with up to three decimals")                             \
+    X(until, 'u', "DATE", "in each window up to the end of this day, such as 2026-12-31")          \
     X(limit, 'l', "NAME", "daily, weekly, monthly, rolling or rate; else all but rate")            \
     X(scope, 's', "WHOSE", "account (default), model or team: whose limits")                       \
     X(tier, 't', "TIER", "the account's tier")                                                     \

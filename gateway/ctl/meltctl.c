@@ -13,8 +13,8 @@
 
 static const struct verb verbs[] = {
     {"quota", "show", "ACCOUNT", "tgm", "", "how the account's limits stand", quota_show},
-    {"quota", "grant", "ACCOUNT", "iclstgmx", "|",
-     "so many more (fewer, where negative) in the present window, of its limits or of one",
+    {"quota", "grant", "ACCOUNT", "iculstgmx", "|",
+     "so many more (fewer, where negative) in the present window, or in each until a date",
      quota_grant},
     {"quota", "set", "ACCOUNT", "iclstgmx", "|", "so many count as used in the present window",
      quota_set},

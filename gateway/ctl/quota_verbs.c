@@ -139,6 +139,7 @@ static int change(const struct ctl *ctl, const char *verb)
     text_out_char(&json, '{');
     add_member(&json, "images", ctl->images, true);
     add_member(&json, "credits", ctl->credits, true);
+    add_member(&json, "until", ctl->until, false);
     add_member(&json, "limit", ctl->limit, false);
     add_member(&json, "scope", ctl->scope, false);
     add_member(&json, "tier", ctl->tier, false);

@@ -21,9 +21,11 @@ struct quota;
 /* What an operator changes about limits (meltctl quota grant, set, reset).
  *
  *   GRANT     calendar: extra in the present window, on top of the rule's; may be negative, down to no grant.  ROLLING and
- *             RATE have no window to keep a grant in: so much of what was used is given back (negative: is used) now
+ *             RATE have no window to keep a grant in: so much of what was used is given back (negative: is used) now.
+ *             With until_s, for calendar limits: so much extra, not negative, in the present window and in each that is
+ *             first charged before then.  It takes the place of the last one of that limit; 0 ends it
  *   SET_USED  used is now this
- *   RESET     nothing used, nothing granted
+ *   RESET     nothing used, nothing granted, also not until a date
  *
  * An IN_FLIGHT limit is what the holds are, and does not change.  Grants are whole images or credits; a fraction is cut
  * off.  What is held stays held, and what is given back later stops at zero. */
@@ -31,6 +33,7 @@ enum quota_change_kind { CHANGE_NONE, CHANGE_GRANT, CHANGE_SET_USED, CHANGE_RESE
 struct quota_change {
     enum quota_change_kind kind;
     int64_t units;
+    int64_t until_s; /* GRANT: Unix seconds; 0: the present window's alone */
 };
 
 /* What the gateways on one store tell each other: on a board each has one note, which its next one takes the place of. */

@@ -84,6 +84,7 @@ static enum status amend(struct quota *q, struct reservation *r, const struct qu
     if (request) {
         request->task = task_of(change->kind);
         request->amend_units = change->units;
+        request->amend_until_s = change->until_s;
         request->record.expires_us = quota_now_us(q) + AMEND_MEMORY_US;
     }
     return ask(rq, request, r, op);

@@ -69,6 +69,7 @@ struct redis_request {
     unsigned amends; /* quota_amends() then */
     enum redis_task task;
     int64_t amend_units;
+    int64_t amend_until_s;
     bool is_announcing;         /* ASK: all parts are amended */
     bool has_earlier;           /* RESERVE: the part before is held */
     struct hold_handle earlier; /* then: that one */

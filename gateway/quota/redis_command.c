@@ -37,16 +37,19 @@ static void write_limits(struct redis_request *request, struct redis_link *link)
         .task = request->task,
         .amend_units = request->amend_units,
     };
+    bool is_amend = request->task >= TASK_INSPECT;
     struct redis_plan plan;
 
     redis_plan_make(&question, &plan);
-    begin_script(link, request->task < TASK_INSPECT ? SCRIPT_LIMITS : SCRIPT_AMEND, handle,
-                 plan.rows, plan.rows_len, 5);
+    begin_script(link, is_amend ? SCRIPT_AMEND : SCRIPT_LIMITS, handle, plan.rows, plan.rows_len,
+                 is_amend ? 6 : 5);
     redis_link_arg_int(link, redis_score(request->record.expires_us, request->task >= TASK_GRANT));
     redis_link_arg_int(link, 0);
     redis_link_arg_int(link, redis_horizon(quota_now_us(&rq->base)));
     redis_link_arg_int(link, request->task);
     redis_link_arg(link, (struct text){(const char *)plan.bytes, (size_t)plan.len});
+    if (is_amend)
+        redis_link_arg_int(link, request->amend_until_s);
 }
 
 static void write_rows(struct redis_request *request, struct redis_link *link)

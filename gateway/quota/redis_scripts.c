@@ -147,6 +147,14 @@
     "  redis.call('EXPIREAT', " key ", " at ")\n" \
     "end\n"
 
+/* What a window begins with: the images, or credits, granted in each until a date, into a row that is not there yet. */
+#define LUA_STANDING(into, key, span) \
+    "local standing = redis.call('HGET', string.sub(KEYS[1], 1, -2) .. 'x', field .. string.sub(" key ", -6, -6))\n" \
+    "if standing then\n" \
+    "  local till, units = struct.unpack('>I6I6', standing)\n" \
+    "  if till > ARGV[4] + 1577836802 then " into " = units * " span " end\n" \
+    "end\n"
+
 static const char rows_source[] =
     "local ledger, token, images = KEYS[1], ARGV[1], tonumber(ARGV[3])\n"
     "local field, n, rows, values = string.sub(token, 1, 6), #KEYS - 1, {0}, {0}\n"
@@ -158,6 +166,9 @@ static const char rows_source[] =
     "    for i = 1, n do\n"
     "      local row = redis.call('HGET', KEYS[i + 1], field)\n"
     "      local value = tonumber(row or 0)\n"
+    "      if not row then\n"
+    LUA_STANDING("value", "KEYS[i + 1]", "16777216")
+    "      end\n"
     "      local used = value % 16777216\n"
     "      rows[i], values[i] = row, value\n"
     "      local allowed = math.min(ARGV[4 + 2 * i] + (value - used) / 16777216, 16777215)\n"
@@ -200,6 +211,9 @@ static const char rows_source[] =
     "  if kind == 99 then\n" \
     "    row = redis.call('HGET', KEYS[key], field)\n" \
     "    before = tonumber(row or 0)\n" \
+    "    if not row then\n" \
+    LUA_STANDING("before", "KEYS[key]", "x") \
+    "    end\n" \
     "    local used = before % x\n" \
     "    fits = used + charge <= math.min(allowed + (before - used) / x * y, x - 1)\n" \
     "    after = before + math.min(charge, x - 1 - used)\n" \
@@ -307,16 +321,28 @@ static const char amend_source[] =
     "if task == '2' or redis.call('ZADD', ledger, 'NX', ARGV[2], token) == 0 then\n"
     "  return {0, over, 0, unpack(old, 1, n)}\n"
     "end\n"
-    "local grants, sets = task == '3', task == '4'\n"
-    "local row = 2\n"
+    "local grants, sets, till = task == '3', task == '4', tonumber(ARGV[7])\n"
+    "local standing_key, row = string.sub(ledger, 1, -2) .. 'x', 2\n"
+    "local function stand(of, units)\n"
+    "  local old, before = redis.call('HGET', standing_key, of), 0\n"
+    "  if old then\n"
+    "    local old_till, old_units = struct.unpack('>I6I6', old)\n"
+    "    if old_till > ARGV[4] + 1577836802 then before = old_units end\n"
+    "  end\n"
+    "  if units > 0 then redis.call('HSET', standing_key, of, struct.pack('>I6I6', till, units))\n"
+    "  else redis.call('HDEL', standing_key, of) end\n"
+    "  return units - before\n"
+    "end\n"
     "for i = 1, n do\n"
     "  local kind, _, field, change, most, x = struct.unpack('>BBc6i6I6I6', plan, 38 * i - 37)\n"
     "  local rows = kind == 105 and 0 or kind == 99 and 1 or 2\n"
     "  if not grants and not sets then\n"
     "    for k = row, row + rows - 1 do redis.call('HDEL', KEYS[k], field) end\n"
+    "    if kind == 99 then stand(field .. string.sub(KEYS[row], -6, -6), 0) end\n"
     "  elseif kind == 99 then\n"
     "    local used = old[i] % x\n"
     "    local granted = (old[i] - used) / x\n"
+    "    if grants and till > 0 then change = stand(field .. string.sub(KEYS[row], -6, -6), change) end\n"
     "    if sets then used = change else granted = math.min(math.max(granted + change, 0), most) end\n"
     "    new[i] = granted * x + used\n"
     "  elseif kind == 103 then\n"

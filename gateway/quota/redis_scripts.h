@@ -10,6 +10,9 @@
  *   c w m   images of a day, week, month: granted * 2^24 + used      C W M   credits: granted * 2^32 + used (thousandths)
  *   g       RATE: the TAT, in microseconds since the segment began   r R     ROLLING: the newest slot, then 13 counts
  *
+ * Grants until a date are kept in mg:{b}:x, by a subject's 6 bytes and the letter of the row: until when, u48, and how
+ * many, u48.  A row that is not there yet begins with them.
+ *
  * A row of g, r, R lies in the segment of time that the digits number; it is looked for in the one before, too.
  *
  *   ROWS    RESERVE where all limits are calendar limits for images of the ledger's own subject.
@@ -17,7 +20,7 @@
  *           allowed, when its row expires.
  *   LIMITS  RESERVE with any limits.
  *           ledger, one or two rows a limit; token, score, 0, reap up to this score, task, the plan (redis_plan.h).
- *   AMEND   Inspects or amends; the same arguments.
+ *   AMEND   Inspects or amends; the same arguments, and until when a grant stands (Unix seconds; 0: in this window alone).
  *   SETTLE  ledger, rows; token, images to give back, now (microseconds).  Replies 1, or 0 where it is gone.
  *   REVIVE  ledger, rows; token, score, now, when the rows expire.  Holds and charges again, over the limit if need be,
  *           what expired and yet was used.  Replies 1, or 0 where it is held.

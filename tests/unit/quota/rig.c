@@ -351,12 +351,19 @@ enum status rig_inspect(struct rig *rig, struct quota *q, struct reservation *r)
 enum status rig_amend(struct rig *rig, struct quota *q, struct reservation *r,
                       enum quota_change_kind kind, int64_t units)
 {
-    struct quota_change change = {kind, units};
+    struct quota_change change = {.kind = kind, .units = units};
+
+    return rig_change(rig, q, r, &change);
+}
+
+enum status rig_change(struct rig *rig, struct quota *q, struct reservation *r,
+                       const struct quota_change *change)
+{
     struct rig_wait wait;
 
     list_init(&r->live);
     rig_wait_init(&wait);
-    return rig_ended(rig, &wait, quota_amend(q, r, &change, &wait.op));
+    return rig_ended(rig, &wait, quota_amend(q, r, change, &wait.op));
 }
 
 static int64_t ask_used(struct rig *rig, struct reservation *r)

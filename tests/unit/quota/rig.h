@@ -18,8 +18,8 @@ struct rig {
     char store_path[96]; /* folder of the embedded store, or socket of Redis */
     char outbox_path[96];
     char local_path[96]; /* folder of what counts while Redis is down */
-    pid_t redis;        /* 0: not running */
-    redisContext *side; /* another client of Redis */
+    pid_t redis;         /* 0: not running */
+    redisContext *side;  /* another client of Redis */
     struct loop *loop;
     struct quota_store *store;
     struct quota *q[RIG_WORKERS]; /* both on one loop */
@@ -79,6 +79,8 @@ struct reservation rig_same(const struct reservation *r);
 enum status rig_inspect(struct rig *rig, struct quota *q, struct reservation *r);
 enum status rig_amend(struct rig *rig, struct quota *q, struct reservation *r,
                       enum quota_change_kind kind, int64_t units);
+enum status rig_change(struct rig *rig, struct quota *q, struct reservation *r,
+                       const struct quota_change *change);
 /* Units used of one limit, by asking. */
 int64_t rig_used_of(struct rig *rig, int account, struct limit limit);
 enum status rig_reserve(struct rig *rig, struct quota *q, struct reservation *r);

@@ -182,19 +182,19 @@ Test(quota_row, amends)
     struct limit credits = limit_of(LIMIT_DAY, MEASURE_CREDITS, 3000);
     struct row row = {.number = 5};
 
-    row_amend(&row, &day, &(struct quota_change){CHANGE_GRANT, 2999}, NOW_US);
+    row_amend(&row, &day, &(struct quota_change){CHANGE_GRANT, 2999, 0}, NOW_US);
     cr_assert_eq(row.number, (INT64_C(2) << 24) + 5);
-    row_amend(&row, &day, &(struct quota_change){CHANGE_GRANT, -9000}, NOW_US);
+    row_amend(&row, &day, &(struct quota_change){CHANGE_GRANT, -9000, 0}, NOW_US);
     cr_assert_eq(row.number, 5);
-    row_amend(&row, &day, &(struct quota_change){CHANGE_GRANT, INT64_MAX / 2}, NOW_US);
+    row_amend(&row, &day, &(struct quota_change){CHANGE_GRANT, INT64_MAX / 2, 0}, NOW_US);
     cr_assert_eq(row.number, (row_shape(MEASURE_IMAGES).granted_max << 24) + 5);
-    row_amend(&row, &day, &(struct quota_change){CHANGE_SET_USED, INT64_MAX / 2}, NOW_US);
+    row_amend(&row, &day, &(struct quota_change){CHANGE_SET_USED, INT64_MAX / 2, 0}, NOW_US);
     cr_assert_eq(row_used(row_shape(MEASURE_IMAGES), row.number), (1 << 24) - 1);
-    row_amend(&row, &day, &(struct quota_change){CHANGE_RESET, 0}, NOW_US);
+    row_amend(&row, &day, &(struct quota_change){CHANGE_RESET, 0, 0}, NOW_US);
     cr_assert_eq(row.number, 0);
-    row_amend(&row, &credits, &(struct quota_change){CHANGE_SET_USED, 1234}, NOW_US);
-    row_amend(&row, &credits, &(struct quota_change){CHANGE_GRANT, 5000}, NOW_US);
+    row_amend(&row, &credits, &(struct quota_change){CHANGE_SET_USED, 1234, 0}, NOW_US);
+    row_amend(&row, &credits, &(struct quota_change){CHANGE_GRANT, 5000, 0}, NOW_US);
     cr_assert_eq(row.number, (INT64_C(5) << 32) + 1234);
-    row_amend(&row, &credits, &(struct quota_change){CHANGE_SET_USED, -1}, NOW_US);
+    row_amend(&row, &credits, &(struct quota_change){CHANGE_SET_USED, -1, 0}, NOW_US);
     cr_assert_eq(row.number, INT64_C(5) << 32);
 }
