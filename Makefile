@@ -195,7 +195,10 @@ LOAD_OBJ := $(call obj,$(wildcard tests/bench/load/*.c))
 $(B)/load: $(LOAD_OBJ)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^
 
-bench: all $(B)/load ## against nginx, HAProxy and others: table, plot, numbers; SCENARIO=NAME runs one, ROUNDS=N
+$(B)/store_load: $(call obj,tests/bench/store/main.c) $(LIB)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+
+bench: all $(B)/load $(B)/store_load ## against nginx, HAProxy and others: table, plot, numbers; SCENARIO=NAME runs one, ROUNDS=N
 	$(Q)tests/tools/deps.sh bench
 	$(Q)MELTGUARD_BUILD=$(B) python3 tests/bench/run.py $(SCENARIO)
 

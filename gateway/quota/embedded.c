@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* embedded.c - a worker's door to the embedded store.      Runs on: worker.
  * A request outlives whoever asked: a reserve that nobody waits for any more, and that went through, is settled with
- * nothing used when it returns. */
+ * nothing used when it returns.  What is asked in a turn goes out in one mail at its end.
+ *
+ * Calendar windows are chosen by the wall clock, rates and rolling windows by the store's, which never jumps. */
 
 #include "quota/embedded.h"
 
@@ -17,6 +19,11 @@ static struct embedded_quota *embedded_of(struct quota *q)
     return (struct embedded_quota *)q;
 }
 
+static int64_t store_now_us(const struct embedded_quota *eq)
+{
+    return loop_now_us(eq->base.loop) + eq->store->clock_offset_us;
+}
+
 /* The store's own of a reservation is the time it was asked for: it chooses slots and segments. */
 static void remember_time(struct reservation *r, int64_t now_us)
 {
@@ -26,26 +33,26 @@ static void remember_time(struct reservation *r, int64_t now_us)
     part->token_len = sizeof(now_us);
 }
 
-static struct hold hold_of(const struct reservation *r)
+static void fill_hold(struct hold *hold, const struct reservation *r)
 {
-    struct hold hold = {
-        .id = r->id,
-        .expires_us = r->expires_us,
-        .images = r->held_images,
-        .charges_len = (uint32_t)r->limits_len,
-    };
     int64_t asked_us;
 
     memcpy(&asked_us, r->parts[0].token, sizeof(asked_us));
+    hold->id = r->id;
+    hold->expires_us = 0;
+    hold->images = r->held_images;
+    hold->is_committed = false;
+    hold->charges_len = (uint32_t)r->limits_len;
     for (int i = 0; i < r->limits_len; i++)
-        hold.charges[i] = charge_of(&r->limits[i].limit, r->held_images, asked_us);
-    return hold;
+        hold->charges[i] = charge_of(&r->limits[i].limit, r->held_images, asked_us);
 }
 
 static struct embedded_request *new_request(struct embedded_quota *eq, enum embedded_kind kind,
                                             const struct reservation *r)
 {
-    struct embedded_request *request = calloc(1, sizeof(*request));
+    struct list *spare = list_pop_front(&eq->spare);
+    struct embedded_request *request =
+        spare ? container_of(spare, struct embedded_request, in_waiting) : malloc(sizeof(*request));
 
     if (!request) {
         log_event(LOG_ERROR, "quota_lost", "store=embedded why=\"no memory\"");
@@ -53,16 +60,35 @@ static struct embedded_request *new_request(struct embedded_quota *eq, enum embe
     }
     request->from = eq;
     request->kind = kind;
-    request->hold = hold_of(r);
-    list_init(&request->in_batch);
+    request->op = NULL;
+    request->r = NULL;
+    fill_hold(&request->hold, r);
+    list_init(&request->in_undurable);
     list_init(&request->in_waiting);
     return request;
 }
 
+static void free_request(struct embedded_request *request)
+{
+    list_push_front(&request->from->spare, &request->in_waiting);
+}
+
 static void post(struct embedded_request *request)
 {
-    request->from->outstanding++;
-    embedded_ask(request->from->store, request);
+    struct embedded_quota *eq = request->from;
+
+    eq->outstanding++;
+    embedded_chain_add(&eq->asked, request);
+    loop_at_turn_end(eq->base.loop, &eq->send);
+}
+
+static void on_send(struct turn_hook *hook)
+{
+    struct embedded_quota *eq = container_of(hook, struct embedded_quota, send);
+    struct embedded_request *first = eq->asked.first;
+
+    eq->asked = (struct embedded_chain){0};
+    embedded_ask(eq->store, first);
 }
 
 static void forget(struct embedded_request *request)
@@ -127,12 +153,20 @@ static void wait_for(struct embedded_request *request, struct op *op, struct res
         timer_set(eq->base.loop, &eq->patience, request->deadline_us);
 }
 
+/* Times of rates and the like are the store's; people read the wall's. */
 static void tell(const struct embedded_request *request)
 {
+    struct embedded_quota *eq = request->from;
     struct reservation *r = request->r;
+    int64_t ahead_us = quota_now_us(&eq->base) - store_now_us(eq);
 
-    for (int i = 0; i < r->limits_len; i++)
-        r->limits[i] = request->limits[i];
+    for (int i = 0; i < r->limits_len; i++) {
+        struct reserved_limit *l = &r->limits[i];
+
+        *l = request->limits[i];
+        if (!limit_is_calendar(l->limit.rule.kind) && !reserved_limit_is_hopeless(l))
+            l->reset_us += ahead_us;
+    }
 }
 
 /* It went through, and nobody wants it any more. */
@@ -158,17 +192,15 @@ static void reserve_answered(struct embedded_request *request)
         r->refused_by = request->answer.refused_by;
     }
     if (r && request->st == ST_OK)
-        quota_hold(q, r, request->hold.expires_us);
+        quota_hold(q, r, quota_now_us(q) + q->lease_us);
     if (r && request->st == ST_LIMIT)
         quota_refused(q, r, request->answer.in_hand_images, request->amends);
     wake(request, request->st);
-    free(request);
+    free_request(request);
 }
 
-void embedded_answered(struct mail *mail)
+static void answered(struct embedded_request *request)
 {
-    struct embedded_request *request = container_of(mail, struct embedded_request, mail);
-
     request->from->outstanding--;
     if (request->kind == EMBEDDED_RESERVE) {
         reserve_answered(request);
@@ -179,7 +211,19 @@ void embedded_answered(struct mail *mail)
     if (request->r && request->st == ST_OK)
         tell(request);
     wake(request, request->st);
-    free(request);
+    free_request(request);
+}
+
+void embedded_answered(struct mail *mail)
+{
+    struct embedded_request *request = container_of(mail, struct embedded_request, mail);
+
+    while (request) {
+        struct embedded_request *next = request->next;
+
+        answered(request);
+        request = next;
+    }
 }
 
 /* A question about r's limits, as they are at this time. */
@@ -188,16 +232,16 @@ static enum status ask(struct quota *q, enum embedded_kind kind, struct reservat
 {
     struct embedded_request *request;
 
-    remember_time(r, quota_now_us(q));
+    remember_time(r, store_now_us(embedded_of(q)));
     request = new_request(embedded_of(q), kind, r);
     if (!request)
         return ST_UNAVAILABLE;
-    request->hold.expires_us =
-        quota_now_us(q) + (kind == EMBEDDED_AMEND ? AMEND_MEMORY_US : q->lease_us);
-    if (change)
+    if (change) {
         request->change = *change;
+        request->hold.expires_us = store_now_us(embedded_of(q)) + AMEND_MEMORY_US;
+    }
     request->amends = quota_amends(q);
-    memcpy(request->limits, r->limits, sizeof(request->limits));
+    memcpy(request->limits, r->limits, (size_t)r->limits_len * sizeof(r->limits[0]));
     wait_for(request, op, r);
     post(request);
     return ST_PENDING;
@@ -271,12 +315,11 @@ static void adopt(struct quota *q, struct reservation *r)
     ASSERT(!"an embedded store that was down");
 }
 
+/* What a living process holds has no lease; see ledger.h. */
 static void renew(struct quota *q, struct reservation *r)
 {
-    struct embedded_request *request = new_request(embedded_of(q), EMBEDDED_RENEW, r);
-
-    if (request)
-        post(request);
+    UNUSED(q);
+    UNUSED(r);
 }
 
 /* The folder is this process's alone: there is nobody to tell. */
@@ -303,6 +346,8 @@ static void quota_end(struct quota *q)
         loop_run_once(q->loop, 100);
     timer_clear(&eq->patience);
     mailbox_free(&eq->box);
+    LIST_EACH (node, &eq->spare)
+        free(container_of(node, struct embedded_request, in_waiting));
     free(eq);
 }
 
@@ -337,6 +382,9 @@ enum status embedded_open(struct quota_store *store, struct loop *loop, const st
     eq->store = (struct embedded_store *)store;
     eq->timeout_us = (config->quota_timeout_ms ? config->quota_timeout_ms : TIMEOUT_MS) * 1000;
     list_init(&eq->waiting);
+    list_init(&eq->spare);
+    list_init(&eq->in_due);
+    turn_hook_init(&eq->send, on_send);
     timer_init(&eq->patience, on_patience);
     *out = &eq->base;
     return ST_OK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* embedded_db.c - LMDB, opened for one process and one thread, synced on every commit.      Runs on: the store's thread.
- * The lock on the folder keeps other processes out, so LMDB's own lock table is left off. */
+ * The lock on the folder keeps other processes out, so LMDB's own lock table is left off.  Its place is taken by an order:
+ * the one reader lets go of what it sees before anything is written. */
 
 #include "quota/embedded_db.h"
 
@@ -12,47 +13,105 @@
 #include "base/log.h"
 #include "quota/folder.h"
 
-#define VERSION "meltguard 2"
+#define VERSION "meltguard 3"
+#define BEFORE  "meltguard 2"
+/* Ours, and those of the version before. */
+#define MOST_TABLES 5
 
 struct embedded_db {
     MDB_env *env;
-    MDB_dbi tables[TABLES];
+    MDB_dbi rows, meta;
+    MDB_txn *reader; /* NULL: none was needed yet */
+    bool is_reading; /* it sees what was committed last */
+    uint64_t epoch;
     int lock_fd;
     size_t map_bytes;
     bool is_failing; /* said so in the log, and has not worked since */
 };
 
-static const char *const table_names[TABLES] = {"usage", "holds", "expiry", "flights"};
+static MDB_val val_of(const void *bytes, size_t len)
+{
+    /* LMDB's value type has no const; it does not write through what it is handed to read. */
+    return (MDB_val){len, (void *)(uintptr_t)bytes};
+}
+
+static MDB_val val_of_text(struct text t)
+{
+    return val_of(t.ptr, t.len);
+}
+
+static bool is_equal(const MDB_val *value, struct text t)
+{
+    return text_equal((struct text){value->mv_data, value->mv_size}, t);
+}
+
+/* --- opening --- */
+
+/* Version 2 kept holds here, with what helped to find them. */
+static int drop_holds(MDB_txn *txn)
+{
+    static const char *const names[] = {"holds", "expiry", "flights"};
+    int error = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(names) && !error; i++) {
+        MDB_dbi table;
+
+        error = mdb_dbi_open(txn, names[i], 0, &table);
+        if (!error)
+            error = mdb_drop(txn, table, 1);
+        else if (error == MDB_NOTFOUND)
+            error = 0;
+    }
+    return error;
+}
 
 static int check_version(MDB_txn *txn, MDB_dbi meta)
 {
-    MDB_val key = {sizeof("version") - 1, "version"};
-    MDB_val ours = {sizeof(VERSION) - 1, VERSION};
+    MDB_val key = val_of_text(TEXT("version"));
+    MDB_val ours = val_of_text(TEXT(VERSION));
     MDB_val found;
     int error = mdb_get(txn, meta, &key, &found);
 
-    if (error == MDB_NOTFOUND)
-        return mdb_put(txn, meta, &key, &ours, 0);
-    if (error)
-        return error;
-    if (found.mv_size != ours.mv_size || memcmp(found.mv_data, ours.mv_data, ours.mv_size) != 0)
+    if (!error && is_equal(&found, TEXT(VERSION)))
+        return 0;
+    if (!error && !is_equal(&found, TEXT(BEFORE)))
         return MDB_VERSION_MISMATCH;
-    return 0;
+    if (!error)
+        error = drop_holds(txn);
+    if (error && error != MDB_NOTFOUND)
+        return error;
+    return mdb_put(txn, meta, &key, &ours, 0);
+}
+
+static int read_epoch(struct embedded_db *db, MDB_txn *txn)
+{
+    MDB_val key = val_of_text(TEXT("epoch"));
+    MDB_val found;
+    int error = mdb_get(txn, db->meta, &key, &found);
+
+    if (error == MDB_NOTFOUND)
+        return 0;
+    if (!error && found.mv_size != sizeof(db->epoch))
+        return MDB_VERSION_MISMATCH;
+    if (!error)
+        memcpy(&db->epoch, found.mv_data, sizeof(db->epoch));
+    return error;
 }
 
 static int make_tables(struct embedded_db *db)
 {
     MDB_txn *txn;
-    MDB_dbi meta;
     int error = mdb_txn_begin(db->env, NULL, 0, &txn);
 
     if (error)
         return error;
-    error = mdb_dbi_open(txn, "meta", MDB_CREATE, &meta);
+    error = mdb_dbi_open(txn, "meta", MDB_CREATE, &db->meta);
     if (!error)
-        error = check_version(txn, meta);
-    for (int i = 0; i < TABLES && !error; i++)
-        error = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &db->tables[i]);
+        error = check_version(txn, db->meta);
+    if (!error)
+        error = read_epoch(db, txn);
+    if (!error)
+        error = mdb_dbi_open(txn, "usage", MDB_CREATE, &db->rows);
     if (!error)
         return mdb_txn_commit(txn);
     mdb_txn_abort(txn);
@@ -65,7 +124,7 @@ static int open_env(struct embedded_db *db, const char *folder)
 
     if (error)
         return error;
-    error = mdb_env_set_maxdbs(db->env, TABLES + 1);
+    error = mdb_env_set_maxdbs(db->env, MOST_TABLES);
     if (!error)
         error = mdb_env_set_mapsize(db->env, db->map_bytes);
     if (!error)
@@ -129,17 +188,91 @@ void embedded_db_close(struct embedded_db **db)
     if (!closing)
         return;
     *db = NULL;
+    mdb_txn_abort(closing->reader);
     mdb_env_close(closing->env);
     close(closing->lock_fd);
     free(closing);
 }
 
+struct row_key row_key(const struct account_digest *subject, uint32_t kind, uint32_t measure,
+                       int64_t until_s)
+{
+    struct row_key key;
+    uint64_t until = (uint64_t)until_s;
+
+    for (int i = 7; i >= 0; i--, until >>= 8)
+        key.bytes[i] = (unsigned char)until;
+    memcpy(key.bytes + 8, subject->bytes, sizeof(subject->bytes));
+    key.bytes[sizeof(key.bytes) - 1] = (unsigned char)(measure << 4 | kind);
+    return key;
+}
+
+uint64_t db_epoch(const struct embedded_db *db)
+{
+    return db->epoch;
+}
+
+/* --- reading --- */
+
+static int begin_reading(struct embedded_db *db)
+{
+    int error = 0;
+
+    if (db->is_reading)
+        return 0;
+    if (db->reader)
+        error = mdb_txn_renew(db->reader);
+    else
+        error = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &db->reader);
+    db->is_reading = error == 0;
+    return error;
+}
+
+static void end_reading(struct embedded_db *db)
+{
+    if (db->is_reading)
+        mdb_txn_reset(db->reader);
+    db->is_reading = false;
+}
+
+enum status db_read(struct embedded_db *db, const struct row_key *key, void *out_values,
+                    size_t size, bool *out_exists)
+{
+    MDB_val mdb_key = val_of(key->bytes, sizeof(key->bytes));
+    MDB_val found;
+    int error = begin_reading(db);
+
+    if (!error)
+        error = mdb_get(db->reader, db->rows, &mdb_key, &found);
+    if (error && error != MDB_NOTFOUND) {
+        log_event(LOG_ERROR, "quota_read", "store=embedded why=\"%s\"", mdb_strerror(error));
+        return ST_UNAVAILABLE;
+    }
+    *out_exists = !error && found.mv_size == size;
+    if (*out_exists)
+        memcpy(out_values, found.mv_data, size);
+    return ST_OK;
+}
+
+size_t db_count(struct embedded_db *db)
+{
+    MDB_stat stat_of;
+
+    if (begin_reading(db) || mdb_stat(db->reader, db->rows, &stat_of))
+        return 0;
+    return stat_of.ms_entries;
+}
+
+/* --- writing --- */
+
 static int write_once(struct embedded_db *db, void (*work)(struct db_txn *txn, void *owner),
                       void *owner)
 {
     MDB_txn *mdb_txn;
-    int error = mdb_txn_begin(db->env, NULL, 0, &mdb_txn);
+    int error;
 
+    end_reading(db);
+    error = mdb_txn_begin(db->env, NULL, 0, &mdb_txn);
     if (error)
         return error;
 
@@ -175,17 +308,11 @@ enum status db_write(struct embedded_db *db, void (*work)(struct db_txn *txn, vo
             error = write_once(db, work, owner);
     }
     if (error && !db->is_failing)
-        log_event(LOG_ERROR, "quota_store_down", "store=embedded why=\"%s\"", mdb_strerror(error));
+        log_event(LOG_ERROR, "quota_not_saved", "store=embedded why=\"%s\"", mdb_strerror(error));
     else if (!error && db->is_failing)
-        log_event(LOG_NOTE, "quota_store_up", "store=embedded");
+        log_event(LOG_NOTE, "quota_saved", "store=embedded");
     db->is_failing = error != 0;
     return error ? ST_UNAVAILABLE : ST_OK;
-}
-
-static MDB_val val_of(struct text t)
-{
-    /* LMDB's value type has no const; it does not write through what it is handed to read. */
-    return (MDB_val){t.len, (void *)(uintptr_t)t.ptr};
 }
 
 /* Keeps the first real error; "not found" is an answer. */
@@ -196,103 +323,43 @@ static bool is_done(struct db_txn *txn, int error)
     return error == 0;
 }
 
-size_t db_get_most(struct db_txn *txn, enum db_table table, struct text key, void *out_value,
-                   size_t size)
+void db_put(struct db_txn *txn, const struct row_key *key, const void *values, size_t size)
 {
-    MDB_val mdb_key = val_of(key);
-    MDB_val value;
-
-    if (txn->error || !is_done(txn, mdb_get(txn->txn, txn->db->tables[table], &mdb_key, &value)))
-        return 0;
-    if (value.mv_size > size)
-        return 0;
-    memcpy(out_value, value.mv_data, value.mv_size);
-    return value.mv_size;
-}
-
-bool db_get(struct db_txn *txn, enum db_table table, struct text key, void *out_value, size_t size)
-{
-    MDB_val mdb_key = val_of(key);
-    MDB_val value;
-
-    if (txn->error || !is_done(txn, mdb_get(txn->txn, txn->db->tables[table], &mdb_key, &value)))
-        return false;
-    if (value.mv_size != size)
-        return false;
-    memcpy(out_value, value.mv_data, size);
-    return true;
-}
-
-static bool begins_with(const MDB_val *key, struct text prefix)
-{
-    return key->mv_size >= prefix.len && memcmp(key->mv_data, prefix.ptr, prefix.len) == 0;
-}
-
-int64_t db_sum(struct db_txn *txn, enum db_table table, struct text prefix)
-{
-    MDB_cursor *cursor;
-    MDB_val key = val_of(prefix);
-    MDB_val value;
-    int64_t sum = 0;
-
-    if (txn->error || !is_done(txn, mdb_cursor_open(txn->txn, txn->db->tables[table], &cursor)))
-        return 0;
-
-    bool is_found = is_done(txn, mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE));
-
-    while (is_found && begins_with(&key, prefix)) {
-        int64_t number = 0;
-
-        if (value.mv_size == sizeof(number))
-            memcpy(&number, value.mv_data, sizeof(number));
-        sum += number;
-        is_found = is_done(txn, mdb_cursor_get(cursor, &key, &value, MDB_NEXT));
-    }
-    mdb_cursor_close(cursor);
-    return sum;
-}
-
-void db_put(struct db_txn *txn, enum db_table table, struct text key, const void *value,
-            size_t size)
-{
-    MDB_val mdb_key = val_of(key);
-    MDB_val mdb_value = val_of((struct text){value, size});
+    MDB_val mdb_key = val_of(key->bytes, sizeof(key->bytes));
+    MDB_val mdb_value = val_of(values, size);
 
     if (!txn->error)
-        (void)is_done(txn, mdb_put(txn->txn, txn->db->tables[table], &mdb_key, &mdb_value, 0));
+        (void)is_done(txn, mdb_put(txn->txn, txn->db->rows, &mdb_key, &mdb_value, 0));
 }
 
-void db_delete(struct db_txn *txn, enum db_table table, struct text key)
+static bool is_before(const MDB_val *key, int64_t before_s)
 {
-    MDB_val mdb_key = val_of(key);
+    static const struct account_digest none;
+    struct row_key first = row_key(&none, 0, 0, MAX(before_s, 0));
 
-    if (!txn->error)
-        (void)is_done(txn, mdb_del(txn->txn, txn->db->tables[table], &mdb_key, NULL));
+    return memcmp(key->mv_data, first.bytes, MIN(key->mv_size, sizeof(first.bytes))) < 0;
 }
 
-bool db_first(struct db_txn *txn, enum db_table table, void *out_key, size_t size)
+void db_drop(struct db_txn *txn, int64_t before_s, int at_most)
 {
     MDB_cursor *cursor;
     MDB_val key, value;
 
-    if (txn->error || !is_done(txn, mdb_cursor_open(txn->txn, txn->db->tables[table], &cursor)))
-        return false;
-
-    bool is_found = is_done(txn, mdb_cursor_get(cursor, &key, &value, MDB_FIRST));
-
-    if (is_found && key.mv_size == size)
-        memcpy(out_key, key.mv_data, size);
-    else
-        is_found = false;
+    if (txn->error || !is_done(txn, mdb_cursor_open(txn->txn, txn->db->rows, &cursor)))
+        return;
+    for (int i = 0; i < at_most; i++) {
+        if (!is_done(txn, mdb_cursor_get(cursor, &key, &value, MDB_FIRST)) ||
+            !is_before(&key, before_s) || !is_done(txn, mdb_cursor_del(cursor, 0)))
+            break;
+    }
     mdb_cursor_close(cursor);
-    return is_found;
 }
 
-size_t db_count(struct db_txn *txn, enum db_table table)
+void db_put_epoch(struct db_txn *txn, uint64_t epoch)
 {
-    MDB_stat stat_of;
+    MDB_val key = val_of_text(TEXT("epoch"));
+    MDB_val value = val_of(&epoch, sizeof(epoch));
 
-    if (txn->error || !is_done(txn, mdb_stat(txn->txn, txn->db->tables[table], &stat_of)))
-        return 0;
-    return stat_of.ms_entries;
+    if (!txn->error)
+        (void)is_done(txn, mdb_put(txn->txn, txn->db->meta, &key, &value, 0));
 }

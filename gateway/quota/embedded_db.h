@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* embedded_db.h - the LMDB environment of the embedded store: its folder, its tables, its transactions.
- * After opening, it belongs to one thread. */
+/* embedded_db.h - the LMDB environment of the embedded store: its folder, rows, transactions.
+ * The database is a checkpoint: what changed since lies in the log (embedded_log.h), from the epoch that the database
+ * names.  After opening, it belongs to one thread. */
 #pragma once
 
 #include "base/text.h"
+#include "core/account.h"
 
-/* Names and keys; integers in keys are big endian, so that ranges are ranges of time.
- *   usage    until when it is of use, subject, limit kind and measure -> row
- *   holds    reservation id                                           -> the hold
- *   expiry   expiry, reservation id                                   -> nothing
- *   flights  subject, reservation id                                  -> images */
-enum db_table { TABLE_USAGE, TABLE_HOLDS, TABLE_EXPIRY, TABLE_FLIGHTS, TABLES };
+/* Of a row: until when it is of use, subject, limit kind and measure.  The time is big endian, so that a range of keys is
+ * a range of time. */
+struct row_key {
+    unsigned char bytes[8 + sizeof(struct account_digest) + 1];
+};
+struct row_key row_key(const struct account_digest *subject, uint32_t kind, uint32_t measure,
+                       int64_t until_s);
 
 struct embedded_db;
 
-/* One write transaction.  After its first error every call is a no-op that finds nothing; db_write() deals with it. */
+/* One write transaction.  After its first error every call is a no-op; db_write() deals with it. */
 struct db_txn {
     struct embedded_db *db;
     void *txn; /* MDB_txn */
@@ -23,27 +26,25 @@ struct db_txn {
 
 /* Opens, or makes, the database; map_bytes is what it may grow to before it has to be mapped anew, which happens by
  * itself.  ST_REFUSED: another process has the folder.  ST_INVALID: made by another version.  ST_UNAVAILABLE: the folder
- * or the file cannot be used.  error then says which and why. */
+ * or the file cannot be used.  error then says which and why.
+ *
+ * One of version 2, which had no log, is opened and made ours; what it held then is never given back. */
 MUST_CHECK enum status embedded_db_open(const char *folder, size_t map_bytes,
                                         struct text_out *error, struct embedded_db **out);
 void embedded_db_close(struct embedded_db **db);
 
+/* Is there a row with values of this size?  ST_UNAVAILABLE: it cannot be said. */
+MUST_CHECK enum status db_read(struct embedded_db *db, const struct row_key *key, void *out_values,
+                               size_t size, bool *out_exists);
+/* The epoch that the log begins with; 0 in a new one. */
+uint64_t db_epoch(const struct embedded_db *db);
+size_t db_count(struct embedded_db *db); /* of rows */
+
 /* Runs work in one transaction and makes it durable.  Work may be run again from the start, when the map had to grow.
- * ST_OK, or ST_UNAVAILABLE: nothing was changed; logged when it begins to fail. */
+ * ST_OK, or ST_UNAVAILABLE: nothing was changed; logged. */
 MUST_CHECK enum status db_write(struct embedded_db *db,
                                 void (*work)(struct db_txn *txn, void *owner), void *owner);
-
-/* True where the key is there and its value has exactly this size. */
-bool db_get(struct db_txn *txn, enum db_table table, struct text key, void *out_value, size_t size);
-/* The value's size, which is at most size; 0 where the key is not there, or its value is larger. */
-size_t db_get_most(struct db_txn *txn, enum db_table table, struct text key, void *out_value,
-                   size_t size);
-/* The sum of the int64 values of all keys that begin so. */
-int64_t db_sum(struct db_txn *txn, enum db_table table, struct text prefix);
-void db_put(struct db_txn *txn, enum db_table table, struct text key, const void *value,
-            size_t size);
-/* A key that is not there is no error. */
-void db_delete(struct db_txn *txn, enum db_table table, struct text key);
-/* The smallest key, which must have exactly this size; false when the table is empty. */
-bool db_first(struct db_txn *txn, enum db_table table, void *out_key, size_t size);
-size_t db_count(struct db_txn *txn, enum db_table table);
+void db_put(struct db_txn *txn, const struct row_key *key, const void *values, size_t size);
+/* Deletes at most so many rows that were of no use any more before. */
+void db_drop(struct db_txn *txn, int64_t before_s, int at_most);
+void db_put_epoch(struct db_txn *txn, uint64_t epoch);

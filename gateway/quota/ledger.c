@@ -1,403 +1,401 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ledger.c - holds, rows and expiry of the embedded store.      Runs on: the store's thread.
- * Every hold has exactly one entry in the expiry table, and one a subject among the flights, made and removed with it.  A
- * row is charged with a hold exactly from ledger_reserve (or a late commit) until the hold ends. */
+/* ledger.c - the rules of holds and rows.      Runs on: the store's thread.
+ * A row is charged with a hold exactly from ledger_reserve (or a late commit) until the hold ends.  All rows that a call
+ * needs are found before the first is changed, so that a call that fails changes nothing. */
 
 #include "quota/ledger.h"
 
 #include <string.h>
 
-struct row_key {
-    unsigned char bytes[8 + sizeof(struct account_digest) + 1];
+#define US_PER_S INT64_C(1000000)
+
+/* The rows of a hold's charges, as far as they were found; of IN_FLIGHT limits: none. */
+struct found {
+    struct ledger_subject *subjects[LIMITS_MAX];
+    struct ledger_row *rows[LIMITS_MAX];
+    struct row values[LIMITS_MAX];
 };
 
-struct expiry_key {
-    unsigned char bytes[8 + 8];
-};
-
-struct flight_key {
-    unsigned char bytes[sizeof(struct account_digest) + 8];
-};
-
-#define KEY_TEXT(key) ((struct text){(const char *)(key).bytes, sizeof((key).bytes)})
-
-static void put_be64(unsigned char out[8], uint64_t value)
+static struct ledger_subject *subject_of(struct ledger *ledger, const struct found *found,
+                                         const struct hold *hold, uint32_t i)
 {
-    for (int i = 7; i >= 0; i--, value >>= 8)
-        out[i] = (unsigned char)value;
+    /* An account's own limits come one after another. */
+    if (i > 0 && memcmp(&hold->charges[i].subject, &hold->charges[i - 1].subject,
+                        sizeof(struct account_digest)) == 0)
+        return found->subjects[i - 1];
+    return table_subject(ledger, &hold->charges[i].subject);
 }
 
-static uint64_t get_be64(const unsigned char in[8])
-{
-    uint64_t value = 0;
+/* --- grants until a date: a row of their own, beyond all windows --- */
 
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | in[i];
-    return value;
+#define STANDING_UNTIL_S INT64_MAX
+#define STANDING_SPAN    (INT64_C(1) << 24) /* until when * this + how many */
+
+static struct ledger_row *standing_row(struct ledger *ledger, struct ledger_subject *subject,
+                                       const struct charge *charge)
+{
+    return table_row(ledger, subject, charge, STANDING_UNTIL_S);
+}
+
+/* Whole images or credits that a window begins with. */
+static int64_t standing_now(const struct ledger_row *standing, int64_t now_us)
+{
+    struct row value;
+
+    if (!standing->exists)
+        return 0;
+    ledger_row_read(standing, &value);
+    return value.number / STANDING_SPAN > now_us / US_PER_S ? value.number % STANDING_SPAN : 0;
+}
+
+/* A new one takes the place of the last; returns the change of the present window. */
+static int64_t stand(struct ledger *ledger, struct ledger_row *standing, int64_t granted,
+                     int64_t until_s, int64_t now_us)
+{
+    int64_t before = standing_now(standing, now_us);
+    const struct row value = {.number = granted > 0 ? until_s * STANDING_SPAN + granted : 0};
+
+    if (standing->exists || granted > 0)
+        ledger_row_write(ledger, standing, &value);
+    return granted - before;
 }
 
 /* --- rows --- */
 
-static struct row_key row_key(const struct charge *charge, int64_t until_s)
+/* As it is now, though it may begin only with this call: a calendar window with what is granted until a date, a row of
+ * segments with the segment before. */
+static bool find_row(struct ledger *ledger, const struct charge *charge, struct found *found,
+                     uint32_t i, int64_t now_us)
 {
-    struct row_key key;
+    struct ledger_subject *subject = found->subjects[i];
+    struct ledger_row *row = table_row(ledger, subject, charge, charge->until_s);
+    struct ledger_row *from = row;
 
-    put_be64(key.bytes, (uint64_t)until_s);
-    memcpy(key.bytes + 8, charge->subject.bytes, sizeof(charge->subject.bytes));
-    key.bytes[sizeof(key.bytes) - 1] = (unsigned char)(charge->measure << 4 | charge->kind);
-    return key;
+    if (row && !row->exists)
+        from = charge->segment_s > 0
+                   ? table_row(ledger, subject, charge, charge->until_s - charge->segment_s)
+                   : standing_row(ledger, subject, charge);
+    if (!from)
+        return false;
+    found->rows[i] = row;
+    if (from->until_s == STANDING_UNTIL_S)
+        found->values[i].number =
+            standing_now(from, now_us) * row_shape((enum limit_measure)charge->measure).span;
+    else
+        ledger_row_read(from, &found->values[i]);
+    return true;
 }
 
-static bool get_at(struct db_txn *txn, const struct charge *charge, int64_t until_s,
-                   struct row *out)
+static bool find(struct ledger *ledger, const struct hold *hold, int64_t now_us, struct found *out)
 {
-    struct row_key key = row_key(charge, until_s);
+    for (uint32_t i = 0; i < hold->charges_len; i++) {
+        const struct charge *charge = &hold->charges[i];
 
-    if (charge->kind == LIMIT_ROLLING)
-        return db_get(txn, TABLE_USAGE, KEY_TEXT(key), &out->rolling, sizeof(out->rolling));
-    return db_get(txn, TABLE_USAGE, KEY_TEXT(key), &out->number, sizeof(out->number));
+        out->subjects[i] = subject_of(ledger, out, hold, i);
+        out->rows[i] = NULL;
+        if (!out->subjects[i])
+            return false;
+        if (charge->kind == LIMIT_IN_FLIGHT)
+            out->values[i].number = out->subjects[i]->in_flight;
+        else if (!find_row(ledger, charge, out, i, now_us))
+            return false;
+    }
+    return true;
 }
 
-static void put_at(struct db_txn *txn, const struct charge *charge, int64_t until_s,
-                   const struct row *row)
+static void charge_row(struct ledger *ledger, struct found *found, uint32_t i,
+                       const struct charge *charge, int64_t now_us)
 {
-    struct row_key key = row_key(charge, until_s);
-
-    if (charge->kind == LIMIT_ROLLING)
-        db_put(txn, TABLE_USAGE, KEY_TEXT(key), &row->rolling, sizeof(row->rolling));
-    else if (charge->kind != LIMIT_IN_FLIGHT)
-        db_put(txn, TABLE_USAGE, KEY_TEXT(key), &row->number, sizeof(row->number));
+    row_add(&found->values[i], charge, now_us);
+    if (found->rows[i])
+        ledger_row_write(ledger, found->rows[i], &found->values[i]);
 }
 
-static int64_t images_in_hand(struct db_txn *txn, const struct account_digest *subject)
+static enum status charge_again(struct ledger *ledger, const struct hold *hold, int64_t images,
+                                int64_t now_us)
 {
-    return db_sum(txn, TABLE_FLIGHTS,
-                  (struct text){(const char *)subject->bytes, sizeof(subject->bytes)});
-}
+    struct found found;
 
-/* As it is now; all zero where there is none. */
-static struct row get_row(struct db_txn *txn, const struct charge *charge)
-{
-    struct row row = {0};
-
-    if (charge->kind == LIMIT_IN_FLIGHT)
-        row.number = images_in_hand(txn, &charge->subject);
-    else if (!get_at(txn, charge, charge->until_s, &row) && charge->segment_s > 0)
-        (void)get_at(txn, charge, charge->until_s - charge->segment_s, &row);
-    return row;
-}
-
-static void charge_rows(struct db_txn *txn, const struct hold *hold, int64_t images, int64_t now_us)
-{
+    if (!find(ledger, hold, now_us, &found))
+        return ST_UNAVAILABLE;
     for (uint32_t i = 0; i < hold->charges_len; i++) {
         struct charge part = hold->charges[i];
-        struct row row = get_row(txn, &part);
 
         part.amount = part.amount / hold->images * images;
-        row_add(&row, &part, now_us);
-        put_at(txn, &part, part.until_s, &row);
+        charge_row(ledger, &found, i, &part, now_us);
     }
-}
-
-/* A row that is not there any more stays away.  One that lives on in a later segment is found there. */
-static void give_back(struct db_txn *txn, const struct hold *hold, int64_t images, int64_t now_us)
-{
-    for (uint32_t i = 0; i < hold->charges_len && images > 0; i++) {
-        const struct charge *charge = &hold->charges[i];
-        int64_t until_s = charge->until_s + charge->segment_s;
-        struct row row;
-
-        if (charge->segment_s == 0 || !get_at(txn, charge, until_s, &row)) {
-            until_s = charge->until_s;
-            if (charge->kind == LIMIT_IN_FLIGHT || !get_at(txn, charge, until_s, &row))
-                continue;
-        }
-        row_give(&row, charge, images, hold->images, now_us);
-        put_at(txn, charge, until_s, &row);
-    }
-}
-
-/* --- holds --- */
-
-static struct expiry_key expiry_key(const struct hold *hold)
-{
-    struct expiry_key key;
-
-    put_be64(key.bytes, (uint64_t)hold->expires_us);
-    put_be64(key.bytes + 8, hold->id);
-    return key;
-}
-
-static struct flight_key flight_key(const struct hold *hold, uint32_t charge)
-{
-    struct flight_key key;
-    const struct account_digest *subject = &hold->charges[charge].subject;
-
-    memcpy(key.bytes, subject->bytes, sizeof(subject->bytes));
-    put_be64(key.bytes + sizeof(subject->bytes), hold->id);
-    return key;
-}
-
-/* Has an earlier charge this subject, too? */
-static bool is_repeated(const struct hold *hold, uint32_t charge)
-{
-    for (uint32_t i = 0; i < charge; i++)
-        if (memcmp(&hold->charges[i].subject, &hold->charges[charge].subject,
-                   sizeof(struct account_digest)) == 0)
-            return true;
-    return false;
-}
-
-static struct text id_key(const uint64_t *id)
-{
-    return (struct text){(const char *)id, sizeof(*id)};
-}
-
-static size_t hold_size(uint32_t charges_len)
-{
-    return offsetof(struct hold, charges) + charges_len * sizeof(struct charge);
-}
-
-static bool find_hold(struct db_txn *txn, uint64_t id, struct hold *out)
-{
-    size_t size = db_get_most(txn, TABLE_HOLDS, id_key(&id), out, sizeof(*out));
-
-    return size >= hold_size(0) && out->charges_len <= LIMITS_MAX &&
-           size == hold_size(out->charges_len);
-}
-
-static void put_expiring(struct db_txn *txn, const struct hold *hold)
-{
-    struct expiry_key expiry = expiry_key(hold);
-
-    db_put(txn, TABLE_HOLDS, id_key(&hold->id), hold, hold_size(hold->charges_len));
-    db_put(txn, TABLE_EXPIRY, KEY_TEXT(expiry), "", 0);
-}
-
-static void put_hold(struct db_txn *txn, const struct hold *hold)
-{
-    put_expiring(txn, hold);
-    for (uint32_t i = 0; i < hold->charges_len; i++) {
-        struct flight_key flight = flight_key(hold, i);
-
-        if (!is_repeated(hold, i))
-            db_put(txn, TABLE_FLIGHTS, KEY_TEXT(flight), &hold->images, sizeof(hold->images));
-    }
-}
-
-static void delete_hold(struct db_txn *txn, const struct hold *hold)
-{
-    struct expiry_key expiry = expiry_key(hold);
-
-    db_delete(txn, TABLE_HOLDS, id_key(&hold->id));
-    db_delete(txn, TABLE_EXPIRY, KEY_TEXT(expiry));
-    for (uint32_t i = 0; i < hold->charges_len; i++) {
-        struct flight_key flight = flight_key(hold, i);
-
-        if (!is_repeated(hold, i))
-            db_delete(txn, TABLE_FLIGHTS, KEY_TEXT(flight));
-    }
-}
-
-static void move_expiry(struct db_txn *txn, struct hold *held, int64_t expires_us)
-{
-    struct expiry_key before = expiry_key(held);
-
-    db_delete(txn, TABLE_EXPIRY, KEY_TEXT(before));
-    held->expires_us = expires_us;
-    put_expiring(txn, held);
+    return ST_OK;
 }
 
 /* --- reserve --- */
 
-/* Limits beside the hold's charges, and what was read of them. */
+/* What was found, beside the limits. */
 struct look {
-    struct row rows[LIMITS_MAX];
+    struct found found;
     bool has_room[LIMITS_MAX];
     int refused_by;
 };
 
-static void look(struct db_txn *txn, const struct hold *hold, struct reserved_limit *limits,
+static bool look(struct ledger *ledger, const struct hold *hold, struct reserved_limit *limits,
                  int64_t now_us, struct look *out)
 {
+    if (!find(ledger, hold, now_us, &out->found))
+        return false;
     out->refused_by = -1;
     for (uint32_t i = 0; i < hold->charges_len; i++) {
         const struct limit *limit = &limits[i].limit;
 
-        out->rows[i] = get_row(txn, &hold->charges[i]);
-        out->has_room[i] = row_has_room(&out->rows[i], limit, &hold->charges[i], now_us);
+        out->has_room[i] = row_has_room(&out->found.values[i], limit, &hold->charges[i], now_us);
         limits[i].is_over = limit->rule.is_dry_run && !out->has_room[i];
         if (!out->has_room[i] && !limit->rule.is_dry_run && out->refused_by < 0)
             out->refused_by = (int)i;
     }
+    return true;
 }
 
-static void tell(const struct hold *hold, const struct look *look, struct reserved_limit *limits,
+static void tell(const struct hold *hold, const struct found *found, struct reserved_limit *limits,
                  int64_t now_us)
 {
     for (uint32_t i = 0; i < hold->charges_len; i++)
-        row_tell(&look->rows[i], &limits[i], hold->images, now_us);
+        row_tell(&found->values[i], &limits[i], hold->images, now_us);
 }
 
-static void hold_all(struct db_txn *txn, struct hold *hold, struct look *look, int64_t now_us)
+static enum status hold_all(struct ledger *ledger, const struct hold *hold, struct look *look,
+                            int64_t now_us)
 {
+    struct ledger_hold *held = table_hold_add(ledger, hold);
+
+    if (!held)
+        return ST_UNAVAILABLE;
     for (uint32_t i = 0; i < hold->charges_len; i++) {
-        struct charge *charge = &hold->charges[i];
+        struct charge *charge = &held->hold.charges[i];
 
         charge->at_us = now_us;
         if (!look->has_room[i] && charge->kind == LIMIT_RATE)
             charge->amount = 0; /* on trial: the TAT stays, as it would have */
-        row_add(&look->rows[i], charge, now_us);
-        put_at(txn, charge, charge->until_s, &look->rows[i]);
+        charge_row(ledger, &look->found, i, charge, now_us);
     }
-    put_hold(txn, hold);
+    return ST_OK;
 }
 
-static struct ledger_answer held_already(struct db_txn *txn, struct hold *held,
-                                         const struct hold *hold, struct reserved_limit *limits,
-                                         int64_t now_us)
+static enum status tell_held(struct ledger *ledger, const struct hold *hold,
+                             struct reserved_limit *limits, int64_t now_us)
 {
-    move_expiry(txn, held, MAX(held->expires_us, hold->expires_us));
-    for (uint32_t i = 0; i < held->charges_len; i++) {
-        struct row row = get_row(txn, &held->charges[i]);
+    struct found found;
 
-        row_tell(&row, &limits[i], hold->images, now_us);
-    }
-    return (struct ledger_answer){.refused_by = -1};
+    if (!find(ledger, hold, now_us, &found))
+        return ST_UNAVAILABLE;
+    tell(hold, &found, limits, now_us);
+    return ST_OK;
 }
 
-struct ledger_answer ledger_reserve(struct db_txn *txn, const struct hold *hold,
-                                    struct reserved_limit *limits, int64_t now_us)
+enum status ledger_reserve(struct ledger *ledger, const struct hold *hold,
+                           struct reserved_limit *limits, int64_t now_us, struct ledger_answer *out)
 {
-    struct hold held;
-    struct look now = {0};
+    struct look now;
+    enum status st;
 
-    if (find_hold(txn, hold->id, &held))
-        return held_already(txn, &held, hold, limits, now_us);
-
-    look(txn, hold, limits, now_us, &now);
-    if (now.refused_by >= 0 && ledger_reap(txn, now_us, INT32_MAX) > 0)
-        look(txn, hold, limits, now_us, &now);
-
-    struct ledger_answer answer = {.refused_by = now.refused_by};
-
-    if (answer.refused_by >= 0) {
-        answer.in_hand_images = images_in_hand(txn, &hold->charges[answer.refused_by].subject);
+    *out = (struct ledger_answer){.refused_by = -1};
+    if (table_hold(ledger, hold->id))
+        return tell_held(ledger, hold, limits, now_us);
+    if (!look(ledger, hold, limits, now_us, &now))
+        return ST_UNAVAILABLE;
+    if (now.refused_by >= 0) {
+        out->refused_by = now.refused_by;
+        out->in_hand_images = now.found.subjects[now.refused_by]->in_flight;
+        st = ST_LIMIT;
     } else {
-        held = *hold;
-        hold_all(txn, &held, &now, now_us);
+        st = hold_all(ledger, hold, &now, now_us);
     }
-    tell(hold, &now, limits, now_us);
-    return answer;
+    tell(hold, &now.found, limits, now_us);
+    return st;
 }
 
 /* --- the end of a hold --- */
 
-void ledger_commit(struct db_txn *txn, const struct hold *hold, int64_t now_us)
+/* The row that has the charge, if it is anywhere: one that lives on in a later segment is found there. */
+static bool find_charged(struct ledger *ledger, struct ledger_subject *subject,
+                         const struct charge *charge, struct ledger_row **out)
 {
-    struct hold held;
+    struct ledger_row *row = NULL;
 
-    if (find_hold(txn, hold->id, &held)) {
-        held.is_committed = true;
-        move_expiry(txn, &held, hold->expires_us);
-        return;
+    *out = NULL;
+    if (charge->kind == LIMIT_IN_FLIGHT)
+        return true;
+    if (charge->segment_s > 0) {
+        row = table_row(ledger, subject, charge, charge->until_s + charge->segment_s);
+        if (!row)
+            return false;
     }
-    held = *hold;
-    held.is_committed = true;
-    charge_rows(txn, &held, held.images, now_us);
-    put_hold(txn, &held);
+    if (!row || !row->exists)
+        row = table_row(ledger, subject, charge, charge->until_s);
+    *out = row;
+    return row != NULL;
 }
 
-void ledger_settle(struct db_txn *txn, const struct hold *hold, int64_t used_images,
-                   bool charges_if_gone, int64_t now_us)
+/* A row that is not there any more stays away. */
+static bool give_back(struct ledger *ledger, const struct ledger_hold *held, int64_t images,
+                      int64_t now_us)
 {
-    struct hold held;
+    const struct hold *hold = &held->hold;
+    struct ledger_row *rows[LIMITS_MAX];
 
-    if (find_hold(txn, hold->id, &held)) {
-        give_back(txn, &held, held.images - used_images, now_us);
-        delete_hold(txn, &held);
-        return;
+    if (images <= 0)
+        return true;
+    for (uint32_t i = 0; i < hold->charges_len; i++)
+        if (!find_charged(ledger, held->subjects[i], &hold->charges[i], &rows[i]))
+            return false;
+    for (uint32_t i = 0; i < hold->charges_len; i++) {
+        struct row value;
+
+        if (!rows[i] || !rows[i]->exists)
+            continue;
+        ledger_row_read(rows[i], &value);
+        row_give(&value, &hold->charges[i], images, hold->images, now_us);
+        ledger_row_write(ledger, rows[i], &value);
     }
-    if (charges_if_gone && used_images > 0)
-        charge_rows(txn, hold, used_images, now_us);
+    return true;
 }
 
-void ledger_renew(struct db_txn *txn, const struct hold *hold)
+enum status ledger_commit(struct ledger *ledger, const struct hold *hold, int64_t now_us)
 {
-    struct hold held;
+    struct ledger_hold *held = table_hold(ledger, hold->id);
 
-    if (find_hold(txn, hold->id, &held))
-        move_expiry(txn, &held, hold->expires_us);
+    if (!held) {
+        held = table_hold_add(ledger, hold);
+        if (!held)
+            return ST_UNAVAILABLE;
+        if (charge_again(ledger, hold, hold->images, now_us)) {
+            table_hold_end(ledger, held);
+            return ST_UNAVAILABLE;
+        }
+    }
+    held->hold.is_committed = true;
+    table_hold_changed(ledger, held);
+    return ST_OK;
+}
+
+enum status ledger_settle(struct ledger *ledger, const struct hold *hold, int64_t used_images,
+                          bool charges_if_gone, int64_t now_us)
+{
+    struct ledger_hold *held = table_hold(ledger, hold->id);
+
+    if (held) {
+        if (!give_back(ledger, held, held->hold.images - used_images, now_us))
+            return ST_UNAVAILABLE;
+        table_hold_end(ledger, held);
+        return ST_OK;
+    }
+    if (!charges_if_gone || used_images <= 0)
+        return ST_OK;
+    return charge_again(ledger, hold, used_images, now_us);
+}
+
+static bool end(struct ledger *ledger, struct ledger_hold *held, int64_t now_us)
+{
+    if (!held->hold.is_committed && !give_back(ledger, held, held->hold.images, now_us))
+        return false;
+    table_hold_end(ledger, held);
+    return true;
+}
+
+bool ledger_end(struct ledger *ledger, uint64_t id, int64_t now_us)
+{
+    struct ledger_hold *held = table_hold(ledger, id);
+
+    return held && end(ledger, held, now_us);
+}
+
+bool ledger_end_all(struct ledger *ledger, int64_t now_us)
+{
+    LIST_EACH (node, &ledger->live)
+        if (!end(ledger, container_of(node, struct ledger_hold, order), now_us))
+            return false;
+    return true;
+}
+
+void ledger_end_marks(struct ledger *ledger, int64_t now_us)
+{
+    LIST_EACH (node, &ledger->marks) {
+        struct ledger_hold *mark = container_of(node, struct ledger_hold, order);
+
+        if (mark->hold.expires_us > now_us)
+            return;
+        table_hold_end(ledger, mark);
+    }
 }
 
 /* --- for people --- */
 
-void ledger_inspect(struct db_txn *txn, const struct hold *hold, struct reserved_limit *limits,
-                    int64_t now_us)
+enum status ledger_inspect(struct ledger *ledger, const struct hold *hold,
+                           struct reserved_limit *limits, int64_t now_us)
 {
-    struct look now = {0};
+    struct look now;
 
-    (void)ledger_reap(txn, now_us, INT32_MAX);
-    look(txn, hold, limits, now_us, &now);
-    tell(hold, &now, limits, now_us);
+    if (!look(ledger, hold, limits, now_us, &now))
+        return ST_UNAVAILABLE;
+    tell(hold, &now.found, limits, now_us);
+    return ST_OK;
+}
+
+/* What the present window's row is to become; what stands beyond it is written here. */
+static bool change_of_row(struct ledger *ledger, const struct charge *charge,
+                          struct ledger_subject *subject, int64_t now_us,
+                          struct quota_change *change)
+{
+    bool is_grant = change->kind == CHANGE_GRANT && change->until_s > 0;
+    struct ledger_row *standing;
+    int64_t granted;
+
+    if (charge->segment_s > 0 || (!is_grant && change->kind != CHANGE_RESET))
+        return true;
+    standing = standing_row(ledger, subject, charge);
+    if (!standing)
+        return false;
+    granted = is_grant ? MIN(change->units / UNITS_PER_IMAGE, STANDING_SPAN - 1) : 0;
+    granted = stand(ledger, standing, granted, change->until_s, now_us);
+    if (is_grant)
+        change->units = granted * UNITS_PER_IMAGE;
+    return true;
+}
+
+static enum status amend_rows(struct ledger *ledger, const struct hold *hold,
+                              const struct quota_change *change,
+                              const struct reserved_limit *limits, int64_t now_us)
+{
+    struct found found;
+
+    if (!find(ledger, hold, now_us, &found))
+        return ST_UNAVAILABLE;
+    for (uint32_t i = 0; i < hold->charges_len; i++) {
+        struct quota_change of_row = *change;
+
+        if (!found.rows[i])
+            continue;
+        if (!change_of_row(ledger, &hold->charges[i], found.subjects[i], now_us, &of_row))
+            return ST_UNAVAILABLE;
+        row_amend(&found.values[i], &limits[i].limit, &of_row, now_us);
+        ledger_row_write(ledger, found.rows[i], &found.values[i]);
+    }
+    return ST_OK;
 }
 
 /* A hold of no images remembers that it was done. */
-void ledger_amend(struct db_txn *txn, const struct hold *hold, const struct quota_change *change,
-                  struct reserved_limit *limits, int64_t now_us)
+enum status ledger_amend(struct ledger *ledger, const struct hold *hold,
+                         const struct quota_change *change, struct reserved_limit *limits,
+                         int64_t now_us)
 {
-    struct hold held;
+    struct hold mark = {.id = hold->id, .expires_us = hold->expires_us, .is_committed = true};
 
-    (void)ledger_reap(txn, now_us, INT32_MAX); /* first: what expired was no part of what is set */
-    if (!find_hold(txn, hold->id, &held)) {
-        for (uint32_t i = 0; i < hold->charges_len; i++) {
-            struct row row = get_row(txn, &hold->charges[i]);
+    if (!table_hold(ledger, hold->id)) {
+        struct ledger_hold *held = table_hold_add(ledger, &mark);
 
-            row_amend(&row, &limits[i].limit, change, now_us);
-            put_at(txn, &hold->charges[i], hold->charges[i].until_s, &row);
+        if (!held)
+            return ST_UNAVAILABLE;
+        if (amend_rows(ledger, hold, change, limits, now_us)) {
+            table_hold_end(ledger, held);
+            return ST_UNAVAILABLE;
         }
-        held = (struct hold){.id = hold->id, .expires_us = hold->expires_us, .is_committed = true};
-        put_hold(txn, &held);
     }
-    ledger_inspect(txn, hold, limits, now_us);
-}
-
-/* --- expiry --- */
-
-static void end_expired(struct db_txn *txn, const struct expiry_key *key, int64_t now_us)
-{
-    struct hold held;
-
-    db_delete(txn, TABLE_EXPIRY, KEY_TEXT(*key));
-    if (!find_hold(txn, get_be64(key->bytes + 8), &held))
-        return;
-    if (!held.is_committed)
-        give_back(txn, &held, held.images, now_us);
-    delete_hold(txn, &held);
-}
-
-int ledger_reap(struct db_txn *txn, int64_t now_us, int at_most)
-{
-    struct expiry_key key;
-    int ended = 0;
-
-    while (ended < at_most && db_first(txn, TABLE_EXPIRY, key.bytes, sizeof(key.bytes)) &&
-           (int64_t)get_be64(key.bytes) <= now_us) {
-        end_expired(txn, &key, now_us);
-        ended++;
-    }
-    return ended;
-}
-
-int ledger_drop_rows(struct db_txn *txn, int64_t before_s, int at_most)
-{
-    struct row_key key;
-    int dropped = 0;
-
-    while (dropped < at_most && db_first(txn, TABLE_USAGE, key.bytes, sizeof(key.bytes)) &&
-           (int64_t)get_be64(key.bytes) < before_s) {
-        db_delete(txn, TABLE_USAGE, KEY_TEXT(key));
-        dropped++;
-    }
-    return dropped;
+    return ledger_inspect(ledger, hold, limits, now_us);
 }

@@ -1,49 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ledger.h - the embedded store's rules: holds, rows and expiry within one transaction.  Time is a parameter. */
+/* ledger.h - the embedded store's rules, in memory: holds and rows.  Time is a parameter, and never goes back.
+ *
+ * A hold has no lease: who made it lives as long as the ledger does.  What an earlier process left is dead, and is ended
+ * when the ledger is opened.  So what is held need not be durable before it counts: a crash gives it back either way.
+ * What is charged must be, before anybody is told: ledger_log() says what changed, in a form that sets what it names. */
 #pragma once
 
-#include "quota/embedded_db.h"
+#include "quota/ledger_table.h"
 #include "quota/quota.h"
-#include "quota/row.h"
-
-/* What is held, in every limit of the reservation at once.  Stored as it stands here, without the charges that are not
- * there. */
-struct hold {
-    uint64_t id;
-    int64_t expires_us;
-    int64_t images;
-    uint32_t is_committed;
-    uint32_t charges_len;
-    struct charge charges[LIMITS_MAX]; /* of the limit with the same index */
-};
 
 struct ledger_answer {
     int refused_by;         /* index of the limit that has no room; -1: held */
     int64_t in_hand_images; /* refused: held in that limit's subject, so that they may come back */
 };
 
-/* Holds in all limits or in none; limits are told how they stand.  One that is held already is charged nothing more; its
- * lease is put off.  Before anybody is refused, all that has expired by now is given back. */
-struct ledger_answer ledger_reserve(struct db_txn *txn, const struct hold *hold,
-                                    struct reserved_limit *limits, int64_t now_us);
-/* One that had expired and was given back is charged again: its images are on their way. */
-void ledger_commit(struct db_txn *txn, const struct hold *hold, int64_t now_us);
+/* Holds in all limits or in none: ST_OK, ST_LIMIT or ST_UNAVAILABLE (no memory, or no database); limits are told how they
+ * stand with the first two.  One that is held already is charged nothing more. */
+MUST_CHECK enum status ledger_reserve(struct ledger *ledger, const struct hold *hold,
+                                      struct reserved_limit *limits, int64_t now_us,
+                                      struct ledger_answer *out);
+/* The charge outlives the process from now on.  A hold that had been ended is charged again: its images are on their way.
+ * ST_OK or ST_UNAVAILABLE, likewise. */
+MUST_CHECK enum status ledger_commit(struct ledger *ledger, const struct hold *hold,
+                                     int64_t now_us);
 /* Gives back what was not used, to the windows that were charged; creates nothing.  charges_if_gone: it was never
- * committed before, so where an expiry gave it back, what was used is charged again. */
-void ledger_settle(struct db_txn *txn, const struct hold *hold, int64_t used_images,
-                   bool charges_if_gone, int64_t now_us);
-/* Puts off the expiry; nothing where the hold is gone. */
-void ledger_renew(struct db_txn *txn, const struct hold *hold);
-
-/* Tells how the limits stand; of the hold only the charges count.  What has expired is given back first. */
-void ledger_inspect(struct db_txn *txn, const struct hold *hold, struct reserved_limit *limits,
-                    int64_t now_us);
+ * committed, so where it had been ended, what was used is charged again. */
+MUST_CHECK enum status ledger_settle(struct ledger *ledger, const struct hold *hold,
+                                     int64_t used_images, bool charges_if_gone, int64_t now_us);
+/* Tells how the limits stand; of the hold only the charges count. */
+MUST_CHECK enum status ledger_inspect(struct ledger *ledger, const struct hold *hold,
+                                      struct reserved_limit *limits, int64_t now_us);
 /* Does once for one hold->id, remembered until hold->expires_us, what an operator says, and tells. */
-void ledger_amend(struct db_txn *txn, const struct hold *hold, const struct quota_change *change,
-                  struct reserved_limit *limits, int64_t now_us);
+MUST_CHECK enum status ledger_amend(struct ledger *ledger, const struct hold *hold,
+                                    const struct quota_change *change,
+                                    struct reserved_limit *limits, int64_t now_us);
 
-/* Ends at most so many expired holds: uncommitted ones are given back, committed ones keep their charge.  Returns how
- * many it was. */
-int ledger_reap(struct db_txn *txn, int64_t now_us, int at_most);
-/* Drops at most so many rows that were of no use any more before. */
-int ledger_drop_rows(struct db_txn *txn, int64_t before_s, int at_most);
+/* Its process is dead: it is given back, or keeps its charge once it was committed.  False where there is none, or where
+ * its rows cannot be read. */
+bool ledger_end(struct ledger *ledger, uint64_t id, int64_t now_us);
+/* Ends all; false where one could not be. */
+bool ledger_end_all(struct ledger *ledger, int64_t now_us);
+/* Ends marks of amends whose time has come. */
+void ledger_end_marks(struct ledger *ledger, int64_t now_us);
+
+/* --- durability --- */
+
+/* A growing buffer. */
+struct ledger_record {
+    unsigned char *bytes; /* owned */
+    size_t len, size;
+};
+void ledger_record_fini(struct ledger_record *record);
+
+/* Is there anything that ledger_log() would say? */
+bool ledger_is_unlogged(const struct ledger *ledger);
+/* Fills the record with all that changed since ledger_logged(), which says that it is durable. */
+MUST_CHECK enum status ledger_log(struct ledger *ledger, struct ledger_record *out);
+void ledger_logged(struct ledger *ledger);
+/* What is not in the database but only in the log must be logged again: the log is cut off here. */
+void ledger_log_again(struct ledger *ledger);
+/* A record read back.  False where it makes no sense, or there is no memory. */
+bool ledger_replay(struct ledger *ledger, const unsigned char *bytes, size_t len);
+
+/* Puts some of what changed into the database, and drops what ended before; all of it must be logged.  ST_OK: there may be
+ * more; ST_CLOSED: there is none; ST_UNAVAILABLE. */
+MUST_CHECK enum status ledger_save_some(struct ledger *ledger, int64_t drop_before_s);

@@ -115,11 +115,17 @@ static bool calendar_has_room(int64_t number, const struct limit *limit, int64_t
     return row_used(shape, number) + amount <= MIN(allowed, shape.span - 1);
 }
 
+static bool rolling_has_room(struct rolling rolling, const struct limit *limit,
+                             const struct charge *charge)
+{
+    rolling_advance(&rolling, charge->slot);
+    return rolling_sum(&rolling) / shape_of(limit).grain_units + charge->amount <=
+           limit_allowed(limit);
+}
+
 bool row_has_room(const struct row *row, const struct limit *limit, const struct charge *charge,
                   int64_t now_us)
 {
-    struct rolling rolling = row->rolling;
-
     switch (limit->rule.kind) {
     case LIMIT_NONE:
         break;
@@ -128,9 +134,7 @@ bool row_has_room(const struct row *row, const struct limit *limit, const struct
     case LIMIT_MONTH:
         return calendar_has_room(row->number, limit, charge->amount);
     case LIMIT_ROLLING:
-        rolling_advance(&rolling, charge->slot);
-        return rolling_sum(&rolling) / shape_of(limit).grain_units + charge->amount <=
-               limit_allowed(limit);
+        return rolling_has_room(row->rolling, limit, charge);
     case LIMIT_RATE:
         return charge->amount == 0 ||
                charge->amount <= limit_allowed(limit) - (MAX(row->number, now_us) - now_us);

@@ -94,6 +94,18 @@ class Quota(Case):
         self.spend(account, 3)
         self.assertRefused(self.gate.generate(account, size="8x8"), 429, "quota_exhausted")
 
+    def test_a_grant_until_a_date(self):
+        account = fresh()
+        self.ctl("quota", "grant", account, "--images", "2", "--until", "2999-12-31", "--tier", "free")
+        self.spend(account, 4)
+        self.spend(account, 1)
+        self.assertRefused(self.gate.generate(account, size="8x8"), 429, "quota_exhausted")
+        self.assertEqual(self.daily(account)["granted"], 2)
+        self.assertIn("over", self.ctl("quota", "grant", account, "--images", "2", "--until", "2020-01-01",
+                                       expect=REFUSED))
+        self.ctl("quota", "grant", account, "--images", "0", "--until", "2999-12-31")
+        self.assertEqual(self.daily(account)["granted"], 0)
+
     def test_one_id_is_one_grant(self):
         account = fresh()
         for _ in range(3):

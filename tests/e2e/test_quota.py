@@ -296,7 +296,28 @@ class Stores:
 
 
 class Embedded(Stores, Case):
-    """LMDB in the gateway's own folder: each gateway of a test has its own, which a restart finds again."""
+    """A folder of the gateway's own: each gateway of a test has its own, which a restart finds again."""
+
+    def test_kill_9_in_mid_request(self):
+        """One gateway has the folder at a time: what an earlier one held comes back at once."""
+        gate, account = self.killed_in_mid_request("60s")
+        gate.restart()
+        self.assertAdmitted(gate.generate(account, n=3), 3)
+        self.assertRefused(gate.generate(account), 429, "quota_exhausted")
+
+    def test_standing_still_for_longer_than_the_lease(self):
+        """Its holds are its own, however long it is stopped: nobody gets what is in its hands."""
+        sim = self.sim(seconds_per_image=1)
+        gate, account = self.own(sim, quota={"lease": "1s"}), fresh()
+        client = self.leave(gate, account, n=3)
+        until(lambda: sim.requests == 1)
+        gate.send_signal(signal.SIGSTOP)
+        time.sleep(1.6)
+        gate.send_signal(signal.SIGCONT)
+        self.assertRefused(gate.generate(account), 429, "quota_exhausted")
+        self.assertEqual(client.read().status, 200)
+        client.close()
+        self.assertRefused(gate.generate(account), 429, "quota_exhausted")
 
 
 class OnRedis(Stores, Case):

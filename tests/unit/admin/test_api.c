@@ -338,6 +338,22 @@ Test(api, grants_to_all_calendar_limits_of_that_measure)
     cr_expect_eq(store.asked.limits[0].limit.rule.kind, LIMIT_MONTH);
 }
 
+Test(api, grants_until_the_end_of_a_day)
+{
+    static struct zone_offset seoul_offset = {.offset_s = 9 * 3600};
+    static const struct zone seoul = {1, &seoul_offset};
+
+    cr_assert(ask(GRANT, "alice", "", "{\"images\": 5, \"until\": \"2999-12-31\"}"));
+    cr_expect_eq(answer.status, 200);
+    cr_expect_eq(store.change.units, 5000);
+    cr_expect_eq(store.change.until_s, INT64_C(32503680000), "the first of January 3000, in UTC");
+    keys[0].zone = &seoul;
+    cr_assert(ask(GRANT, "alice", "", "{\"images\": 0, \"until\": \"2999-12-31\"}"));
+    cr_expect_eq(store.change.until_s, INT64_C(32503680000) - 9 * 3600, "in the account's zone");
+    cr_assert(ask(GRANT, "alice", "", "{\"images\": 5}"));
+    cr_expect_eq(store.change.until_s, 0);
+}
+
 Test(api, changes_later_and_cancelled)
 {
     store.answer = ST_PENDING;
@@ -390,6 +406,14 @@ Test(api, refuses_what_does_not_fit)
         {GRANT, "{\"images\": 1, \"scope\": \"team\"}", 422, "no such limit"},
         {GRANT, "{\"images\": 1, \"scope\": \"all\"}", 400, "wrong value for scope"},
         {GRANT, "{\"images\": {\"n\": 1}}", 400, "wrong value for images"},
+        {GRANT, "{\"images\": 1, \"until\": \"2999-02-29\"}", 400, "wrong value for until"},
+        {GRANT, "{\"images\": 1, \"until\": \"tomorrow\"}", 400, "wrong value for until"},
+        {GRANT, "{\"images\": 1, \"until\": \"2999-1-001\"}", 400, "wrong value for until"},
+        {GRANT, "{\"images\": 1, \"until\": \"2020-01-01\"}", 400, "over"},
+        {GRANT, "{\"images\": -1, \"until\": \"2999-01-01\"}", 400, "not negative"},
+        {GRANT, "{\"images\": 1, \"until\": \"2999-01-01\", \"limit\": \"rate\"}", 400,
+         "daily, weekly"},
+        {SET, "{\"images\": 1, \"until\": \"2999-01-01\"}", 400, "wrong value for until"},
         {GRANT, "{\"images\": 1, \"tier\": \"\"}", 400, "wrong value for tier"},
         {SET, "{\"images\": -1}", 400, "wrong value for images"},
         {RESET, "{\"images\": 1}", 400, "wrong value for images"},

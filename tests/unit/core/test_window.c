@@ -162,3 +162,37 @@ Test(window, a_day_lived_twice_is_one)
     cr_expect_eq(window_day(&zone, w.end_s - 1).ordinal, w.ordinal);
     cr_expect_eq(window_day(&zone, w.end_s).ordinal, w.ordinal + 1);
 }
+
+Test(window, dates_are_days)
+{
+    static const struct {
+        int year, month, day;
+        int64_t ordinal;
+    } dates[] = {
+        {1970, 1, 1, 0},    {1970, 12, 31, 364}, {2000, 2, 29, 11016},    {2026, 11, 22, 20779},
+        {2100, 2, 29, -1},  {2024, 4, 31, -1},   {2024, 13, 1, -1},       {2024, 0, 1, -1},
+        {1969, 12, 31, -1}, {2024, 1, 0, -1},    {9999, 12, 31, 2932896},
+    };
+
+    for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++)
+        cr_expect_eq(window_day_of_date(dates[i].year, dates[i].month, dates[i].day),
+                     dates[i].ordinal, "%d-%d-%d", dates[i].year, dates[i].month, dates[i].day);
+}
+
+/* Of every day there is one window, and an instant of it finds the same. */
+Test(window, a_day_is_found_by_its_ordinal)
+{
+    static const struct zone_offset offsets[] = {{0, -36000}, {FROM_S, 50400}};
+    const struct zone zone = {2, offsets};
+
+    for (int64_t day = FROM_S / DAY_S - 3; day < FROM_S / DAY_S + 3; day++) {
+        struct window window = window_of_day(&zone, day);
+
+        if (window.start_s == window.end_s)
+            continue; /* the clocks skipped it */
+        cr_assert_eq(window.ordinal, day);
+        cr_assert_eq(window_day(&zone, window.start_s).ordinal, day);
+        cr_assert_eq(window_day(&zone, window.end_s - 1).ordinal, day);
+        cr_assert_neq(window_day(&zone, window.end_s).ordinal, day);
+    }
+}

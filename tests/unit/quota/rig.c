@@ -391,33 +391,46 @@ int64_t rig_used_of(struct rig *rig, int account, struct limit limit)
     return ask_used(rig, &r);
 }
 
-static struct embedded_db *open_db(struct rig *rig)
-{
-    char buf[256];
-    struct text_out error;
-    struct embedded_db *db;
+/* Work on the embedded store's thread. */
+struct errand {
+    struct mail mail;
+    struct embedded_store *store;
+    void (*work)(struct errand *errand);
+    uint64_t id;
+    size_t count;
+    atomic_bool is_done;
+};
 
-    text_out_init(&error, buf, sizeof(buf));
-    cr_assert_eq(embedded_db_open(rig->store_path, 1 << 20, &error, &db), ST_OK, "%s", buf);
-    return db;
+static void run_errand(struct mail *mail)
+{
+    struct errand *errand = container_of(mail, struct errand, mail);
+
+    errand->work(errand);
+    atomic_store(&errand->is_done, true);
 }
 
-static void expire_work(struct db_txn *txn, void *owner)
+static void send_out(struct rig *rig, struct errand *errand)
 {
-    ledger_renew(txn, owner);
+    errand->mail.deliver = run_errand;
+    errand->store = (struct embedded_store *)rig->store;
+    mailbox_post(errand->store->box, &errand->mail);
+    RIG_UNTIL(rig, atomic_load(&errand->is_done));
 }
 
-static void expire_embedded(struct rig *rig, const struct reservation *r)
+static void end_hold(struct errand *errand)
 {
-    struct hold hold = {.id = r->id, .expires_us = 1};
+    (void)ledger_end(&errand->store->ledger, errand->id, clock_wall_us());
+}
 
-    rig_stop(rig);
+static void count_holds(struct errand *errand)
+{
+    const struct ledger *ledger = &errand->store->ledger;
 
-    struct embedded_db *db = open_db(rig);
-
-    cr_assert_eq(db_write(db, expire_work, &hold), ST_OK);
-    embedded_db_close(&db);
-    rig_start(rig);
+    LIST_EACH (node, &ledger->live)
+        errand->count++;
+    LIST_EACH (node, &ledger->subjects)
+        cr_assert(errand->count > 0 ||
+                  container_of(node, struct ledger_subject, link)->in_flight == 0);
 }
 
 void rig_expire(struct rig *rig, struct reservation *r)
@@ -427,7 +440,7 @@ void rig_expire(struct rig *rig, struct reservation *r)
     list_remove(&r->live);
     rig_quiet(rig);
     if (rig->config.store.kind == STORE_EMBEDDED) {
-        expire_embedded(rig, r);
+        send_out(rig, &(struct errand){.work = end_hold, .id = r->id});
         return;
     }
     for (int i = 0; i < r->parts_len; i++)
@@ -437,16 +450,8 @@ void rig_expire(struct rig *rig, struct reservation *r)
                       0);
 }
 
-static void count_work(struct db_txn *txn, void *owner)
-{
-    size_t *held = owner;
-
-    cr_assert_eq(db_count(txn, TABLE_HOLDS), db_count(txn, TABLE_EXPIRY));
-    *held = db_count(txn, TABLE_FLIGHTS);
-}
-
 /* Marks of amends that were done hold no images. */
-static const char count_holds[] =
+static const char count_tokens[] =
     "local n = 0 for _, t in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do "
     "if string.sub(t, 15, 16) ~= '\\0\\0' then n = n + 1 end end return n";
 
@@ -454,16 +459,16 @@ int64_t rig_held(struct rig *rig)
 {
     size_t held = 0;
 
-    rig_stop(rig);
     if (rig->config.store.kind == STORE_EMBEDDED) {
-        struct embedded_db *db = open_db(rig);
+        struct errand errand = {.work = count_holds};
 
-        cr_assert_eq(db_write(db, count_work, &held), ST_OK);
-        embedded_db_close(&db);
-    } else {
-        for (int bucket = 0; bucket < 8; bucket++)
-            held += (size_t)rig_redis(rig, "EVAL %s 1 mg:{%d}:h", count_holds, bucket);
+        rig_quiet(rig);
+        send_out(rig, &errand);
+        return (int64_t)errand.count;
     }
+    rig_stop(rig);
+    for (int bucket = 0; bucket < 8; bucket++)
+        held += (size_t)rig_redis(rig, "EVAL %s 1 mg:{%d}:h", count_tokens, bucket);
     rig_start(rig);
     return (int64_t)held;
 }

@@ -89,9 +89,10 @@ enum status rig_commit(struct rig *rig, struct quota *q, struct reservation *r, 
 void rig_quiet(struct rig *rig);
 /* Images that count as used; what has expired is given back by asking. */
 int64_t rig_used(struct rig *rig, int account, int day);
-/* As if the gateway that held it had died, and its lease had ended. */
+/* As if the gateway that held it had died, and its lease had ended; the embedded store ends what is held only when the
+ * next process opens it, so there a single hold is picked out. */
 void rig_expire(struct rig *rig, struct reservation *r);
-/* Holds in the store (embedded: one a subject); it must be running, and is stopped and started for this. */
+/* Holds in the store; it must be running, and Redis' side is stopped and started for this. */
 int64_t rig_held(struct rig *rig);
 
 /* A scenario on each store; it ends with nothing held. */

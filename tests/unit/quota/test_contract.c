@@ -283,6 +283,10 @@ CONTRACT(what_was_acknowledged_outlives_the_workers)
     cr_assert_eq(rig_commit(rig, rig->q[0], &committed, -1), ST_OK);
     rig_stop(rig);
     rig_start(rig);
+    if (rig->config.store.kind == STORE_EMBEDDED) { /* one process has it: who held died with it */
+        cr_assert_eq(rig_used(rig, 1, 0), 2);
+        return;
+    }
     cr_assert_eq(rig_used(rig, 1, 0), 3);
     quota_settle(rig->q[1], &r, 0);
     quota_settle(rig->q[1], &committed, 1);

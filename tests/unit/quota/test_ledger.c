@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_ledger.c - the embedded store's rules with time as a number, and its database. */
+/* test_ledger.c - the embedded store's rules with time as a number; what it logs, reads back and saves. */
 
 #include <criterion/criterion.h>
 #include <lmdb.h>
@@ -17,6 +17,8 @@
 
 static char dir[64];
 static struct embedded_db *db;
+static struct ledger ledger;
+static struct ledger_record record;
 
 static enum status open_db(size_t map_bytes, char *reason, size_t size)
 {
@@ -26,14 +28,26 @@ static enum status open_db(size_t map_bytes, char *reason, size_t size)
     return embedded_db_open(dir, map_bytes, &error, &db);
 }
 
-static void up(void)
+static void open_ledger(size_t map_bytes)
 {
     char reason[256];
 
+    cr_assert_eq(open_db(map_bytes, reason, sizeof(reason)), ST_OK, "%s", reason);
+    cr_assert_eq(table_init(&ledger, db, 8), ST_OK);
+}
+
+static void close_ledger(void)
+{
+    table_fini(&ledger);
+    embedded_db_close(&db);
+}
+
+static void up(void)
+{
     log_set_level(LOG_NONE);
     strcpy(dir, "/tmp/mg-ledger-XXXXXX");
     cr_assert(mkdtemp(dir));
-    cr_assert_eq(open_db(1 << 20, reason, sizeof(reason)), ST_OK, "%s", reason);
+    open_ledger(1 << 20);
 }
 
 static void remove_files(void)
@@ -45,31 +59,30 @@ static void remove_files(void)
         snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
         unlink(path);
     }
-    rmdir(dir);
 }
 
 static void down(void)
 {
-    embedded_db_close(&db);
+    close_ledger();
+    ledger_record_fini(&record);
     remove_files();
+    rmdir(dir);
 }
 
 TestSuite(quota_ledger, .init = up, .fini = down);
 
-/* One call in a transaction of its own. */
+/* One call, and what came of it. */
 struct ask {
     struct hold hold;
     struct reserved_limit l;
-    int64_t used, now_us;
-    int at_most, done;
+    int64_t now_us;
     struct ledger_answer answer;
-    size_t holds, expiries, rows;
 };
 
-static struct ask ask_for(uint64_t id, int64_t images, int64_t expires_s)
+static struct ask ask_for(uint64_t id, int64_t images)
 {
     struct ask ask = {
-        .hold = {.id = id, .images = images, .charges_len = 1, .expires_us = expires_s * SECOND_US},
+        .hold = {.id = id, .images = images, .charges_len = 1},
         .l.limit = {.rule = {.kind = LIMIT_DAY,
                              .measure = MEASURE_IMAGES,
                              .units = 3 * UNITS_PER_IMAGE},
@@ -81,165 +94,125 @@ static struct ask ask_for(uint64_t id, int64_t images, int64_t expires_s)
     return ask;
 }
 
-static void run(struct ask *ask, void (*work)(struct db_txn *txn, void *owner))
+static void reserve(struct ask *ask, enum status expected)
 {
-    cr_assert_eq(db_write(db, work, ask), ST_OK);
+    cr_assert_eq(ledger_reserve(&ledger, &ask->hold, &ask->l, ask->now_us, &ask->answer), expected);
+    cr_assert_eq(ask->answer.refused_by, expected == ST_OK ? -1 : 0);
 }
 
-static void do_reserve(struct db_txn *txn, void *owner)
+static void settle(const struct ask *ask, int64_t used)
 {
-    struct ask *ask = owner;
-
-    ask->answer = ledger_reserve(txn, &ask->hold, &ask->l, ask->now_us);
+    cr_assert_eq(ledger_settle(&ledger, &ask->hold, used, true, ask->now_us), ST_OK);
 }
 
-static void do_commit(struct db_txn *txn, void *owner)
+static void commit(const struct ask *ask)
 {
-    struct ask *ask = owner;
-
-    ledger_commit(txn, &ask->hold, ask->now_us);
+    cr_assert_eq(ledger_commit(&ledger, &ask->hold, ask->now_us), ST_OK);
 }
 
-static void do_settle(struct db_txn *txn, void *owner)
+static int64_t used_of(const struct ask *ask)
 {
-    struct ask *ask = owner;
+    struct ask look = *ask;
 
-    ledger_settle(txn, &ask->hold, ask->used, true, ask->now_us);
+    cr_assert_eq(ledger_inspect(&ledger, &look.hold, &look.l, look.now_us), ST_OK);
+    return look.l.used_units / UNITS_PER_IMAGE;
 }
 
-static void do_reap(struct db_txn *txn, void *owner)
+static size_t holds(void)
 {
-    struct ask *ask = owner;
+    size_t len = 0;
 
-    ask->done = ledger_reap(txn, ask->now_us, ask->at_most);
+    LIST_EACH (node, &ledger.live)
+        len++;
+    cr_assert(ledger.holds_by_id.len >= len);
+    return len;
 }
 
-static void do_drop(struct db_txn *txn, void *owner)
+static void log_all(void)
 {
-    struct ask *ask = owner;
-
-    ask->done = ledger_drop_rows(txn, ask->now_us / SECOND_US, ask->at_most);
+    cr_assert_eq(ledger_log(&ledger, &record), ST_OK);
+    ledger_logged(&ledger);
 }
 
-static void do_count(struct db_txn *txn, void *owner)
+static void save_all(int64_t before_s)
 {
-    struct ask *ask = owner;
+    enum status st = ST_OK;
 
-    ask->holds = db_count(txn, TABLE_HOLDS);
-    ask->expiries = db_count(txn, TABLE_EXPIRY);
-    ask->rows = db_count(txn, TABLE_USAGE);
+    log_all();
+    while (st == ST_OK)
+        st = ledger_save_some(&ledger, before_s);
+    cr_assert_eq(st, ST_CLOSED);
 }
 
-static void expect(size_t holds, size_t rows)
+/* As a later process would: from the database alone. */
+static void open_again(void)
 {
-    struct ask ask = {.holds = 0};
-
-    run(&ask, do_count);
-    cr_assert_eq(ask.holds, holds);
-    cr_assert_eq(ask.expiries, holds, "one expiry a hold");
-    cr_assert_eq(ask.rows, rows);
-}
-
-Test(quota_ledger, a_lease_ends_exactly_when_it_says)
-{
-    struct ask first = ask_for(1, 3, 100), second = ask_for(2, 1, 200);
-
-    run(&first, do_reserve);
-    cr_assert_eq(first.answer.refused_by, -1);
-    second.now_us = 100 * SECOND_US - 1;
-    run(&second, do_reserve);
-    cr_assert_eq(second.answer.refused_by, 0);
-    cr_assert_eq(second.l.used_units, 3 * UNITS_PER_IMAGE);
-    second.now_us++;
-    run(&second, do_reserve);
-    cr_assert_eq(second.answer.refused_by, -1);
-    cr_assert_eq(second.l.used_units, 1 * UNITS_PER_IMAGE);
-    expect(1, 1);
-    run(&second, do_settle);
-    expect(0, 1);
+    close_ledger();
+    open_ledger(1 << 20);
 }
 
 Test(quota_ledger, a_refusal_changes_nothing)
 {
-    struct ask ask = ask_for(1, 4, 100);
+    struct ask ask = ask_for(1, 4);
 
-    run(&ask, do_reserve);
-    cr_assert_eq(ask.answer.refused_by, 0);
-    expect(0, 0);
+    reserve(&ask, ST_LIMIT);
+    cr_assert_eq(holds(), 0);
+    cr_assert(!ledger_is_unlogged(&ledger));
+}
+
+Test(quota_ledger, a_hold_lasts_until_it_is_ended)
+{
+    struct ask first = ask_for(1, 3), second = ask_for(2, 1);
+
+    reserve(&first, ST_OK);
+    second.now_us = INT64_C(1000000000) * SECOND_US;
+    reserve(&second, ST_LIMIT);
+    cr_assert_eq(second.answer.in_hand_images, 3);
+    cr_assert_eq(second.l.used_units, 3 * UNITS_PER_IMAGE);
+    cr_assert(ledger_end(&ledger, 1, 0));
+    cr_assert(!ledger_end(&ledger, 1, 0));
+    reserve(&second, ST_OK);
+    cr_assert_eq(second.l.used_units, 1 * UNITS_PER_IMAGE);
+    settle(&second, 0);
+    cr_assert_eq(holds(), 0);
 }
 
 Test(quota_ledger, giving_back_creates_no_row)
 {
-    struct ask ask = ask_for(1, 2, 100), drop = {.now_us = (DAY_END_S + 1) * SECOND_US};
+    struct ask ask = ask_for(1, 2), none = ask_for(2, 3);
 
-    run(&ask, do_reserve);
-    drop.at_most = 10;
-    run(&drop, do_drop);
-    cr_assert_eq(drop.done, 1);
-    expect(1, 0);
-    run(&ask, do_settle);
-    expect(0, 0);
+    cr_assert_eq(ledger_settle(&ledger, &none.hold, 0, true, 0), ST_OK);
+    cr_assert(!ledger_is_unlogged(&ledger));
+    reserve(&ask, ST_OK);
+    settle(&ask, 0);
+    settle(&ask, 0);
+    cr_assert_eq(used_of(&ask), 0);
+    cr_assert_eq(holds(), 0);
 }
 
-Test(quota_ledger, windows_are_dropped_by_their_end_and_no_sooner)
+Test(quota_ledger, all_that_is_held_ends_and_what_was_committed_is_kept)
 {
-    struct ask ask = ask_for(1, 1, 100), drop = {.at_most = 10};
-
-    run(&ask, do_reserve);
-    run(&ask, do_settle);
-    ask.hold.charges[0].until_s++;
-    run(&ask, do_reserve);
-    run(&ask, do_settle);
-    expect(0, 2);
-    drop.now_us = DAY_END_S * SECOND_US;
-    run(&drop, do_drop);
-    cr_assert_eq(drop.done, 0);
-    drop.now_us += SECOND_US;
-    run(&drop, do_drop);
-    cr_assert_eq(drop.done, 1);
-    expect(0, 1);
-}
-
-Test(quota_ledger, reaping_is_bounded_and_keeps_committed_charges)
-{
-    struct ask reap = {.now_us = 1000 * SECOND_US, .at_most = 2}, look = ask_for(9, 9, 100);
-
     for (uint64_t id = 1; id <= 3; id++) {
-        struct ask ask = ask_for(id, 1, 100 + (int64_t)id);
+        struct ask ask = ask_for(id, 1);
 
-        run(&ask, do_reserve);
+        reserve(&ask, ST_OK);
         if (id == 2)
-            run(&ask, do_commit);
+            commit(&ask);
     }
-    run(&reap, do_reap);
-    cr_assert_eq(reap.done, 2);
-    expect(1, 1);
-    run(&reap, do_reap);
-    cr_assert_eq(reap.done, 1);
-    run(&look, do_reserve);
-    cr_assert_eq(look.l.used_units, 1 * UNITS_PER_IMAGE);
-    expect(0, 1);
-}
+    cr_assert_eq(holds(), 3);
+    cr_assert(ledger_end_all(&ledger, 0));
+    cr_assert_eq(holds(), 0);
 
-Test(quota_ledger, settle_twice_and_settle_of_none)
-{
-    struct ask ask = ask_for(1, 3, 100), none = ask_for(2, 3, 100), look = ask_for(9, 9, 100);
+    struct ask look = ask_for(9, 1);
 
-    run(&none, do_settle);
-    expect(0, 0);
-    run(&ask, do_reserve);
-    run(&ask, do_settle);
-    run(&ask, do_settle);
-    run(&look, do_reserve);
-    cr_assert_eq(look.l.used_units, 0 * UNITS_PER_IMAGE);
-    expect(0, 1);
+    cr_assert_eq(used_of(&look), 1);
 }
 
 /* --- rows of segments --- */
 
 static struct ask metered(uint64_t id, enum limit_kind kind, int64_t images, int64_t now_s)
 {
-    struct ask ask = ask_for(id, images, now_s + 100);
+    struct ask ask = ask_for(id, images);
 
     ask.l.limit.rule.kind = kind;
     ask.l.limit.rule.units = 4 * UNITS_PER_IMAGE;
@@ -256,16 +229,15 @@ static void cross(enum limit_kind kind)
     struct ask first = metered(1, kind, 3, 36000 - 1), second = metered(2, kind, 1, 36000);
     struct ask third = metered(3, kind, 1, 36000), fourth = metered(4, kind, 3, 36000);
 
-    run(&first, do_reserve);
-    cr_assert_eq(first.answer.refused_by, -1);
-    run(&second, do_reserve);
-    cr_assert_eq(second.answer.refused_by, -1);
-    run(&third, do_reserve);
-    cr_assert_eq(third.answer.refused_by, 0, "counted on");
+    reserve(&first, ST_OK);
+    save_all(0);
+    open_again();
+    cr_assert_eq(table_hold_add(&ledger, &first.hold) == NULL, false);
+    reserve(&second, ST_OK);
+    reserve(&third, ST_LIMIT); /* counted on */
     first.now_us = 36000 * SECOND_US;
-    run(&first, do_settle);
-    run(&fourth, do_reserve);
-    cr_assert_eq(fourth.answer.refused_by, -1, "given back");
+    settle(&first, 0);
+    reserve(&fourth, ST_OK); /* given back */
 }
 
 Test(quota_ledger, a_rate_goes_on_over_the_end_of_a_segment)
@@ -284,47 +256,211 @@ Test(quota_ledger, in_flight_is_counted_by_subject_and_given_up_with_the_hold)
     struct ask other = metered(3, LIMIT_IN_FLIGHT, 4, 100);
 
     other.hold.charges[0].subject.bytes[0] = 1;
-    run(&one, do_reserve);
-    run(&two, do_reserve);
-    cr_assert_eq(two.answer.refused_by, 0);
+    reserve(&one, ST_OK);
+    reserve(&two, ST_LIMIT);
     cr_assert_eq(two.l.used_units, 3 * UNITS_PER_IMAGE);
     cr_assert_eq(two.answer.in_hand_images, 3);
-    run(&other, do_reserve);
-    cr_assert_eq(other.answer.refused_by, -1);
-    run(&one, do_settle);
-    run(&two, do_reserve);
-    cr_assert_eq(two.answer.refused_by, -1);
-    expect(2, 0);
+    reserve(&other, ST_OK);
+    settle(&one, 3);
+    reserve(&two, ST_OK);
+    cr_assert_eq(holds(), 2);
+    save_all(0);
+    cr_assert_eq(db_count(db), 0, "a count in flight has no row");
+}
+
+/* --- the log --- */
+
+static void replay_all(const struct ledger_record *from)
+{
+    cr_assert(ledger_replay(&ledger, from->bytes, from->len));
+    ledger_logged(&ledger);
+}
+
+Test(quota_ledger, what_is_logged_can_be_read_back)
+{
+    struct ask held = ask_for(1, 1), committed = ask_for(2, 1),
+               rate = metered(3, LIMIT_ROLLING, 2, 7);
+
+    reserve(&held, ST_OK);
+    reserve(&committed, ST_OK);
+    reserve(&rate, ST_OK);
+    commit(&committed);
+    log_all();
+    cr_assert(!ledger_is_unlogged(&ledger));
+    open_again();
+    replay_all(&record);
+    replay_all(&record); /* it sets what it says */
+    cr_assert_eq(holds(), 3);
+    cr_assert_eq(used_of(&held), 2);
+    cr_assert_eq(used_of(&rate), 2);
+    cr_assert(ledger_end_all(&ledger, rate.now_us));
+    cr_assert_eq(used_of(&held), 1);
+    cr_assert_eq(used_of(&rate), 0);
+}
+
+Test(quota_ledger, a_hold_that_came_and_went_is_not_logged)
+{
+    struct ask ask = ask_for(1, 1);
+    size_t len;
+
+    reserve(&ask, ST_OK);
+    settle(&ask, 1);
+    log_all();
+    len = record.len;
+    reserve(&ask, ST_OK);
+    log_all();
+    cr_assert_gt(record.len, len, "the row and the hold");
+    settle(&ask, 1);
+    log_all();
+    cr_assert_lt(record.len, len, "its end");
+}
+
+Test(quota_ledger, what_was_not_logged_is_said_again_and_so_is_an_end)
+{
+    struct ask ask = ask_for(1, 1), more = ask_for(2, 1);
+
+    reserve(&ask, ST_OK);
+    cr_assert_eq(ledger_log(&ledger, &record), ST_OK); /* and it fails, but may be found */
+
+    struct ledger_record first = record;
+
+    record = (struct ledger_record){0};
+    settle(&ask, 0);
+    reserve(&more, ST_OK);
+    log_all();
+    open_again();
+    replay_all(&first);
+    cr_assert_eq(holds(), 1);
+    replay_all(&record);
+    cr_assert_eq(holds(), 1);
+    cr_assert_null(table_hold(&ledger, 1));
+    cr_assert_eq(used_of(&ask), 1);
+    ledger_record_fini(&first);
+}
+
+Test(quota_ledger, holds_and_marks_are_logged_again_when_the_log_turns)
+{
+    struct ask ask = ask_for(1, 1), amend = ask_for(2, 0);
+    struct quota_change grant = {CHANGE_GRANT, 2 * UNITS_PER_IMAGE, 0};
+
+    reserve(&ask, ST_OK);
+    amend.hold.expires_us = 100;
+    cr_assert_eq(ledger_amend(&ledger, &amend.hold, &grant, &amend.l, 0), ST_OK);
+    cr_assert_eq(amend.l.granted_units, 2 * UNITS_PER_IMAGE);
+    save_all(0);
+    ledger_log_again(&ledger);
+    log_all();
+    open_again();
+    replay_all(&record);
+    cr_assert_eq(holds(), 1);
+    cr_assert_eq(ledger_amend(&ledger, &amend.hold, &grant, &amend.l, 0), ST_OK);
+    cr_assert_eq(amend.l.granted_units, 2 * UNITS_PER_IMAGE, "done once");
+    ledger_end_marks(&ledger, 99);
+    cr_assert_eq(ledger.holds_by_id.len, 2);
+    ledger_end_marks(&ledger, 100);
+    cr_assert_eq(ledger.holds_by_id.len, 1);
+    cr_assert_eq(ledger_amend(&ledger, &amend.hold, &grant, &amend.l, 101), ST_OK);
+    cr_assert_eq(amend.l.granted_units, 4 * UNITS_PER_IMAGE, "forgotten");
+}
+
+Test(quota_ledger, a_record_cut_short_makes_no_sense)
+{
+    struct ask ask = ask_for(1, 1), rate = metered(3, LIMIT_ROLLING, 2, 7);
+    size_t whole[3], len = 0;
+
+    reserve(&ask, ST_OK);
+    reserve(&rate, ST_OK);
+    log_all();
+    for (size_t cut = 1; cut < record.len; cut++) {
+        unsigned char *copy = malloc(cut); /* so that reading past its end shows */
+
+        memcpy(copy, record.bytes, cut);
+        if (ledger_replay(&ledger, copy, cut) && len < ARRAY_LEN(whole))
+            whole[len++] = cut;
+        free(copy);
+    }
+    cr_assert_eq(len, 3, "two rows and a hold, and the last one missing");
+    memset(record.bytes, 0xff, record.len);
+    cr_assert(!ledger_replay(&ledger, record.bytes, record.len));
 }
 
 /* --- the database --- */
 
-static void do_many(struct db_txn *txn, void *owner)
+static struct ask of_account(uint64_t id, unsigned account)
 {
-    struct ask *ask = owner;
+    struct ask ask = ask_for(id, 1);
 
-    for (uint64_t id = 1; id <= 5000; id++) {
-        ask->hold.id = id;
-        ask->hold.charges[0].subject.bytes[0] = (unsigned char)id;
-        ask->hold.charges[0].subject.bytes[1] = (unsigned char)(id >> 8);
-        do_reserve(txn, ask);
+    memcpy(ask.hold.charges[0].subject.bytes, &account, sizeof(account));
+    return ask;
+}
+
+static void do_many(unsigned len)
+{
+    for (unsigned i = 0; i < len; i++) {
+        struct ask ask = of_account(i + 1, i);
+
+        reserve(&ask, ST_OK);
+        settle(&ask, 1);
     }
 }
 
 Test(quota_ledger, the_map_grows)
 {
-    struct ask ask = ask_for(1, 1, 100);
-    char reason[256];
-
-    embedded_db_close(&db);
+    close_ledger();
     remove_files();
-    cr_assert_eq(open_db(1 << 16, reason, sizeof(reason)), ST_OK, "%s", reason);
-    run(&ask, do_many);
-    expect(5000, 5000);
-    embedded_db_close(&db);
-    cr_assert_eq(open_db(1 << 16, reason, sizeof(reason)), ST_OK, "%s", reason);
-    run(&ask, do_many);
-    expect(5000, 5000);
+    open_ledger(1 << 16);
+    do_many(5000);
+    save_all(0);
+    cr_assert_eq(db_count(db), 5000);
+    close_ledger();
+    open_ledger(1 << 16);
+    do_many(5000);
+    save_all(0);
+    cr_assert_eq(db_count(db), 5000);
+
+    struct ask ask = of_account(1, 4999);
+
+    cr_assert_eq(used_of(&ask), 2);
+}
+
+Test(quota_ledger, memory_is_bounded_by_what_changed)
+{
+    struct ask held = of_account(9999, 3);
+
+    reserve(&held, ST_OK);
+    do_many(1000);
+    table_tidy(&ledger, 5000);
+    cr_assert_eq(ledger.subjects_by_digest.len, 1000, "unsaved ones stay");
+    save_all(0);
+    table_tidy(&ledger, 3000);
+    cr_assert_leq(ledger.subjects_by_digest.len, 9, "the most, and one that is held");
+    cr_assert_eq(used_of(&held), 2, "from memory");
+    do_many(1000);
+
+    struct ask ask = of_account(1, 7);
+
+    cr_assert_eq(used_of(&ask), 2, "from the database, and on");
+    settle(&held, 0);
+    cr_assert_eq(used_of(&held), 2);
+}
+
+Test(quota_ledger, windows_are_dropped_by_their_end_and_no_sooner)
+{
+    struct ask ask = ask_for(1, 1), later = ask_for(2, 1), held = ask_for(3, 1);
+
+    later.hold.charges[0].until_s++;
+    reserve(&ask, ST_OK);
+    settle(&ask, 1);
+    reserve(&held, ST_OK);
+    reserve(&later, ST_OK);
+    settle(&later, 1);
+    save_all(DAY_END_S);
+    cr_assert_eq(db_count(db), 2);
+    reserve(&later, ST_OK);
+    save_all(DAY_END_S + 1);
+    cr_assert_eq(db_count(db), 1);
+    settle(&held, 0); /* where its row has gone, there is nothing to do */
+    cr_assert_eq(holds(), 1);
 }
 
 Test(quota_ledger, another_version_is_refused)
@@ -335,7 +471,7 @@ Test(quota_ledger, another_version_is_refused)
     MDB_val key = {7, "version"}, value = {5, "other"};
     char reason[256];
 
-    embedded_db_close(&db);
+    close_ledger();
     cr_assert_eq(mdb_env_create(&env), 0);
     mdb_env_set_maxdbs(env, 8);
     cr_assert_eq(mdb_env_open(env, dir, MDB_NOLOCK, 0600), 0);
@@ -346,4 +482,33 @@ Test(quota_ledger, another_version_is_refused)
     mdb_env_close(env);
     cr_assert_eq(open_db(1 << 20, reason, sizeof(reason)), ST_INVALID);
     cr_assert(strstr(reason, "another version"), "%s", reason);
+    remove_files();
+    open_ledger(1 << 20);
+}
+
+/* Its rows are as ours; its holds are dropped, which leaves their charges. */
+Test(quota_ledger, version_2_is_taken_over)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi meta, holds_table;
+    MDB_val key = {7, "version"}, value = {11, "meltguard 2"};
+    struct ask ask = ask_for(1, 2);
+
+    reserve(&ask, ST_OK);
+    save_all(0);
+    close_ledger();
+    cr_assert_eq(mdb_env_create(&env), 0);
+    mdb_env_set_maxdbs(env, 8);
+    cr_assert_eq(mdb_env_open(env, dir, MDB_NOLOCK, 0600), 0);
+    cr_assert_eq(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    cr_assert_eq(mdb_dbi_open(txn, "meta", 0, &meta), 0);
+    cr_assert_eq(mdb_put(txn, meta, &key, &value, 0), 0);
+    cr_assert_eq(mdb_dbi_open(txn, "holds", MDB_CREATE, &holds_table), 0);
+    cr_assert_eq(mdb_put(txn, holds_table, &key, &value, 0), 0);
+    cr_assert_eq(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+    open_ledger(1 << 20);
+    cr_assert_eq(used_of(&ask), 2);
+    cr_assert_eq(holds(), 0);
 }

@@ -388,6 +388,21 @@ static void step_amend(struct model *m)
     cr_assert_eq(r.limits[0].granted_units, *granted);
 }
 
+/* The embedded store has one process at a time: when another opens it, all that was held is at an end. */
+static void all_end(struct model *m)
+{
+    for (int i = 0; i < SLOTS; i++) {
+        struct slot *slot = &m->slots[i];
+
+        if (slot->fate == FATE_COMMITTED)
+            slot->fate = FATE_FREE;
+        if (slot->fate != FATE_HELD)
+            continue;
+        charge(m, slot, -slot->images);
+        slot->fate = FATE_EXPIRED;
+    }
+}
+
 static void step_trouble(struct model *m)
 {
     struct rig *rig = m->rig;
@@ -396,6 +411,8 @@ static void step_trouble(struct model *m)
     if (rig->config.store.kind == STORE_EMBEDDED || pick(4) == 0) {
         rig_stop(rig);
         rig_start(rig);
+        if (rig->config.store.kind == STORE_EMBEDDED)
+            all_end(m);
     } else if (pick(2)) {
         rig_redis(rig, "SCRIPT FLUSH");
     } else {
