@@ -45,11 +45,12 @@ static void answer(struct embedded_store *store, struct embedded_request *reques
 
 static void send_answers(struct embedded_store *store)
 {
-    for (struct list *node = list_pop_front(&store->due); node;
-         node = list_pop_front(&store->due)) {
+    LIST_EACH (node, &store->due) {
         struct embedded_quota *door = container_of(node, struct embedded_quota, in_due);
         struct embedded_request *first = door->answered.first;
 
+        ASSERT(first != NULL);
+        list_remove(node);
         door->answered = (struct embedded_chain){0};
         first->mail.deliver = embedded_answered;
         mailbox_post(door->box, &first->mail);
