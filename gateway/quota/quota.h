@@ -6,7 +6,8 @@
  *   settle    ends the hold and gives back what was not used, to the window that was charged
  *
  * A hold has a lease.  A live gateway renews its leases; when one dies, what was held but not committed comes back when
- * the lease ends.  Every call is idempotent by r->id, clamps at zero, and creates nothing by giving back.
+ * the lease ends.  The embedded store, which one process has at a time, knows no leases: it comes back when the next one
+ * opens it.  Every call is idempotent by r->id, clamps at zero, and creates nothing by giving back.
  *
  * One struct quota a worker; what they share (the store's thread, the database) is the implementation's. */
 #pragma once

@@ -30,7 +30,7 @@ from scenario import IS_QUICK, ROUNDS, SECONDS, Scenario  # noqa: E402
 
 FOLDER = os.path.join(harness.BUILD, "bench")
 # As the table of the goals has them.
-ORDER = ["admit-redis", "admit-redis-2k", "admit-redis-20k", "admit-embedded", "refuse-quota", "refuse-shed", "mixed",
+ORDER = ["admit-redis", "admit-redis-2k", "admit-redis-20k", "admit-embedded", "store-embedded", "refuse-quota", "refuse-shed", "mixed",
          "large", "latency", "latency-portkey", "memory-idle", "memory-in-flight", "workers", "start"]
 
 

@@ -2,6 +2,7 @@
 /* test_embedded.c - what only the embedded store meets: being killed, a slow or full disk, a second process. */
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -178,4 +179,201 @@ Test(quota_embedded_trouble, commits_wait_for_a_disk_that_fails)
     cr_assert(quota_store_is_up(rig.store));
     cr_assert_eq(rig_used(&rig, 1, 0), 1);
     cr_assert_eq(rig_held(&rig), 0);
+}
+
+/* --- the log and the database --- */
+
+struct setting {
+    struct mail mail;
+    struct embedded_store *store;
+    size_t log_most_bytes;
+    int (*sync)(int fd);
+    atomic_bool is_done;
+};
+
+static void on_setting(struct mail *mail)
+{
+    struct setting *setting = container_of(mail, struct setting, mail);
+
+    if (setting->log_most_bytes)
+        setting->store->log_most_bytes = setting->log_most_bytes;
+    if (setting->sync)
+        embedded_log_sync_with(setting->store->log, setting->sync);
+    atomic_store(&setting->is_done, true);
+}
+
+static void set(size_t log_most_bytes, int (*sync)(int fd))
+{
+    struct setting setting = {.mail.deliver = on_setting,
+                              .store = (struct embedded_store *)rig.store,
+                              .log_most_bytes = log_most_bytes,
+                              .sync = sync};
+
+    mailbox_post(setting.store->box, &setting.mail);
+    RIG_UNTIL(&rig, atomic_load(&setting.is_done));
+}
+
+static void take_one(int account)
+{
+    struct reservation r;
+
+    hold(&r, account, 1);
+    cr_assert_eq(rig_commit(&rig, rig.q[0], &r, 1), ST_OK);
+}
+
+static int segments(void)
+{
+    char path[160];
+    int found = 0;
+
+    for (int epoch = 1; epoch < 200; epoch++) {
+        snprintf(path, sizeof(path), "%s/log.%d", rig.store_path, epoch);
+        found += access(path, F_OK) == 0;
+    }
+    return found;
+}
+
+Test(quota_embedded_trouble, the_log_is_saved_and_begun_anew)
+{
+    struct reservation held, kept;
+
+    rig_start(&rig);
+    set(2000, NULL);
+    hold(&held, 60, 1);
+    hold(&kept, 60, 2);
+    cr_assert_eq(rig_commit(&rig, rig.q[0], &kept, -1), ST_OK);
+    for (int i = 0; i < 200; i++)
+        take_one(i % 40);
+    cr_assert_leq(segments(), 3);
+    cr_assert_eq(rig_used(&rig, 60, 0), 3);
+    rig_stop(&rig);
+    rig_start(&rig);
+    for (int i = 0; i < 40; i++)
+        cr_assert_eq(rig_used(&rig, i, 0), 5);
+    cr_assert_eq(rig_used(&rig, 60, 0), 2);
+    cr_assert_leq(segments(), 2);
+}
+
+#define VICTIMS 8
+
+/* Tells of each image that counts for certain. */
+static void take_until_killed(int tell)
+{
+    rig_start(&rig);
+    set(700, NULL);
+    for (unsigned char account = 0;; account = (unsigned char)((account + 1) % VICTIMS)) {
+        struct reservation r, dropped;
+
+        rig_reservation(&r, account, 0, 2, 100000);
+        cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_OK);
+        rig_reservation(&dropped, account, 0, 3, 100000);
+        cr_assert_eq(rig_reserve(&rig, rig.q[1], &dropped), ST_OK);
+        cr_assert_eq(rig_commit(&rig, rig.q[0], &r, 1), ST_OK);
+        cr_assert_eq(write(tell, &account, 1), 1);
+        quota_settle(rig.q[1], &dropped, 0);
+    }
+}
+
+static void kill_one(int told[VICTIMS], int wanted)
+{
+    unsigned char account;
+    int pipe_of[2];
+
+    cr_assert_eq(pipe(pipe_of), 0);
+
+    pid_t child = fork();
+
+    if (child == 0)
+        take_until_killed(pipe_of[1]);
+    close(pipe_of[1]);
+    for (int i = 0; i < wanted && read(pipe_of[0], &account, 1) == 1; i++)
+        told[account]++;
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    while (read(pipe_of[0], &account, 1) == 1)
+        told[account]++;
+    close(pipe_of[0]);
+}
+
+/* Whatever it is in the middle of: a record, a new segment, a slice that is saved, or the end of an earlier one's holds. */
+Test(quota_embedded_trouble, killed_again_and_again_it_counts_what_it_told, .timeout = 60)
+{
+    int told[VICTIMS] = {0};
+    int untold = 0;
+
+    for (int round = 1; round <= 12; round++) {
+        kill_one(told, 37 * round % 101);
+        rig_start(&rig);
+
+        int more = 0;
+
+        for (int i = 0; i < VICTIMS; i++) {
+            int used = (int)rig_used(&rig, i, 0);
+
+            cr_assert_geq(used, told[i]);
+            more += used - told[i];
+        }
+        cr_assert_leq(more - untold, 1, "nobody was told of the last one");
+        untold = more;
+        cr_assert_eq(rig_held(&rig), 0);
+        rig_stop(&rig);
+    }
+}
+
+static atomic_int syncs_to_fail;
+
+static int failing_sync(int fd)
+{
+    if (atomic_load(&syncs_to_fail) == 0)
+        return fdatasync(fd);
+    atomic_fetch_sub(&syncs_to_fail, 1);
+    errno = EIO;
+    return -1;
+}
+
+Test(quota_embedded_trouble, a_sync_that_fails_is_made_good_in_another_segment)
+{
+    struct reservation r;
+    struct rig_wait wait;
+
+    rig_start(&rig);
+    set(0, failing_sync);
+    hold(&r, 1, 3);
+    atomic_store(&syncs_to_fail, 3);
+    rig_wait_init(&wait);
+    cr_assert_eq(quota_commit(rig.q[0], &r, 2, &wait.op), ST_PENDING);
+    RIG_UNTIL(&rig, !quota_store_is_up(rig.store));
+    cr_assert(!wait.is_done);
+    cr_assert_eq(rig_ended(&rig, &wait, ST_PENDING), ST_OK);
+    cr_assert_eq(atomic_load(&syncs_to_fail), 0);
+    cr_assert(quota_store_is_up(rig.store));
+    rig_stop(&rig);
+    rig_start(&rig);
+    cr_assert_eq(rig_used(&rig, 1, 0), 2);
+}
+
+Test(quota_embedded_trouble, a_wall_clock_that_jumps_does_not_move_a_rate)
+{
+    struct limit rate = rig_limit(1, LIMIT_RATE, 1000);
+    struct reservation r, second, third;
+
+    rate.rule.period_us = INT64_C(3600) * 1000000;
+    rate.rule.burst_units = 1000;
+    rig_start(&rig);
+
+    struct embedded_store *store = (struct embedded_store *)rig.store;
+
+    rig_reservation_of(&r, 1, 1, &rate, 1);
+    cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_OK);
+    rig_quiet(&rig);
+    /* As if the wall clock had gone back two days since the start: the store's is ahead of it by so much. */
+    store->clock_offset_us += INT64_C(2) * 86400 * 1000000;
+    rig_reservation_of(&second, 1, 1, &rate, 1);
+    cr_assert_eq(rig_reserve(&rig, rig.q[1], &second), ST_OK, "its time has passed");
+    rig_reservation_of(&third, 1, 1, &rate, 1);
+    cr_assert_eq(rig_reserve(&rig, rig.q[1], &third), ST_LIMIT);
+    cr_assert_lt(third.limits[0].reset_us - clock_wall_us(), INT64_C(3601) * 1000000,
+                 "told by the wall clock");
+    quota_settle(rig.q[0], &r, 1);
+    quota_settle(rig.q[1], &second, 1);
 }
