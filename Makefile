@@ -212,7 +212,7 @@ TORTURE_SECONDS ?= 180
 TORTURE_SEED    ?=
 
 .PHONY: torture
-torture: all ## exact quotas whatever is killed; TORTURE_SECONDS (180), TORTURE_SEED=N, TORTURE_ARGS
+torture: all ## exact quotas whatever breaks; TORTURE_SECONDS (180, all worlds), TORTURE_SEED=N, TORTURE_ARGS="cluster"
 	$(Q)tests/tools/deps.sh torture
 	$(Q)MELTGUARD_BUILD=$(B) python3 tests/torture/torture.py --seconds $(TORTURE_SECONDS) \
 	    $(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) $(TORTURE_ARGS)

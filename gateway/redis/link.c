@@ -439,6 +439,9 @@ void redis_link_move(struct redis_link *link, const struct redis_place *place)
     }
     if (link->state != LINK_WAITING) /* lost() has closed it */
         return;
+    /* The attempt that was out has ended with the connection. */
+    if (link->breaker.state == BREAKER_HALF_OPEN)
+        link->breaker.state = BREAKER_OPEN;
     link->breaker.retry_at_us = loop_now_us(link->loop);
     timer_set(link->loop, &link->deadline, loop_now_us(link->loop));
 }

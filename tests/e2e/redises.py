@@ -57,7 +57,8 @@ class Certs:
 
 
 class Server(Program):
-    """One server.  tls: certificates; then there is no port without."""
+    """One server.  tls: certificates; then there is no port without.  One that was killed may start() again, with what is
+    in its folder."""
 
     def __init__(self, *options, program=None, port=0, tls=None, certificate="server", auth=()):
         self.port = port or free_port()
@@ -69,9 +70,13 @@ class Server(Program):
         ports = ["--port", str(self.port)]
         if tls:
             ports = ["--port", "0", "--tls-port", str(self.port)] + tls.server_options(certificate)
-        super().__init__(program or SERVERS[0], *self.first_options(), *ports, "--bind", "127.0.0.1",
-                         "--dir", self.folder, "--save", "", "--appendonly", "no",
-                         "--daemonize", "no", *map(str, options))
+        self._words = [program or SERVERS[0], *self.first_options(), *ports, "--bind", "127.0.0.1",
+                       "--dir", self.folder, "--save", "", "--appendonly", "no",
+                       "--daemonize", "no", *map(str, options)]
+        self.start()
+
+    def start(self, *options):
+        super().__init__(*self._words, *map(str, options))
         self.wait_ready()
 
     def first_options(self):
@@ -80,9 +85,9 @@ class Server(Program):
     def wait_ready(self):
         self.wait_line(r"Ready to accept connections")
 
-    def command(self, *words):
+    def command(self, *words, timeout=10):
         """The answer; ValueError for an error."""
-        connection = socket.create_connection(self.address, timeout=10)
+        connection = socket.create_connection(self.address, timeout=timeout)
         if self.tls:
             context = ssl.create_default_context(cafile=self.tls.path("ca.crt"))
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # these certificates are plain ones
@@ -101,11 +106,32 @@ class Server(Program):
         text = self.command(*words).decode()
         return dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
 
+    @property
+    def replication(self):
+        return self.lines_of("INFO", "replication")
+
+    @property
+    def is_master(self):
+        return self.is_running and self.replication["role"] == "master"
+
+    @property
+    def is_following(self):
+        return self.replication.get("master_link_status") == "up"
+
+    def has_copied(self, offset):
+        """It follows a master, and has what that wrote up to there."""
+        facts = self.replication
+        return facts.get("master_link_status") == "up" and int(facts["slave_repl_offset"]) >= offset
+
     def stop(self, *args, **options):
         try:
             super().stop(*args, **options)
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+# What is written goes to a file before it is answered.
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 def as_bytes(word):
@@ -133,15 +159,45 @@ class Sentinel(Server):
     def wait_ready(self):
         self.wait_line(r"Sentinel ID is|\+monitor master")
 
-    def knows(self, replicas, sentinels):
+    def facts(self):
         fields = self.command("SENTINEL", "MASTER", "images")
-        facts = dict(zip(fields[::2], fields[1::2]))
+        return dict(zip(fields[::2], fields[1::2]))
+
+    def knows(self, replicas, sentinels):
+        facts = self.facts()
         return (int(facts[b"num-slaves"]), int(facts[b"num-other-sentinels"])) == \
             (replicas, sentinels)
 
     def master(self):
         """The port that it tells."""
         return int(self.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "images")[1])
+
+
+class Watched:
+    """A master, its replicas, and three sentinels that know each other.  started: takes each server, to end it."""
+
+    def __init__(self, started, *words, replicas=1, **options):
+        words = ["--repl-diskless-sync-delay", "0", *words]
+        self.master = started(Server(*words, **options))
+        self.replicas = [started(Server(*words, "--replicaof", "127.0.0.1", self.master.port, **options))
+                         for _ in range(replicas)]
+        self.nodes = [self.master, *self.replicas]
+        self.sentinels = [started(Sentinel(self.master, program=options.get("program"))) for _ in range(3)]
+        until(lambda: all(sentinel.knows(replicas, 2) for sentinel in self.sentinels), 30, every=0.1,
+              what="the sentinels did not find each other")
+        until(lambda: all(replica.is_following for replica in self.replicas), 15, every=0.1)
+
+    def told(self):
+        """The node that all sentinels call the master; None: they do not agree."""
+        ports = {sentinel.master() for sentinel in self.sentinels}
+        return next((node for node in self.nodes if ports == {node.port}), None)
+
+    def is_settled(self):
+        """All sentinels are content with one master: no failover is wanted, or not quite over."""
+        return self.told() and all(sentinel.facts()[b"flags"] == b"master" for sentinel in self.sentinels)
+
+    def url(self, login=""):
+        return f"redis+sentinel://{login}" + ",".join(sentinel.at for sentinel in self.sentinels) + "/images"
 
 
 SLOTS = 16384
@@ -176,9 +232,9 @@ def crc16(text):
 class Cluster:
     """Masters that share the slots, and one replica of the first.  started: takes each server, to end it."""
 
-    def __init__(self, started, masters=3, **options):
+    def __init__(self, started, *words, masters=3, **options):
         words = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500",
-                 "--cluster-require-full-coverage", "no", "--cluster-allow-replica-migration", "no"]
+                 "--cluster-require-full-coverage", "no", "--cluster-allow-replica-migration", "no", *words]
         if options.get("tls"):
             words += ["--tls-cluster", "yes", "--tls-replication", "yes"]
         self.nodes = [started(Server(*words, port=cluster_port(), **options)) for _ in range(masters + 1)]
@@ -201,7 +257,15 @@ class Cluster:
                    for fact in facts)
 
     def is_replicated(self):
-        return self.replica.lines_of("INFO", "replication").get("master_link_status") == "up"
+        return self.replica.is_following
+
+    def serving(self):
+        """Those that are masters now."""
+        return [node for node in self.nodes if node.is_master]
+
+    def is_well(self):
+        """Every node runs, and knows of an owner for every slot."""
+        return all(node.lines_of("CLUSTER", "INFO")["cluster_state"] == "ok" for node in self.nodes)
 
     def owner(self, slot):
         """The node that says the slot is its own."""
@@ -215,9 +279,9 @@ class Cluster:
 
     def takes_over(self, node):
         """A replica becomes the master, in an orderly way, and all nodes know it."""
-        until(lambda: node.lines_of("INFO", "replication").get("master_link_status") == "up")
+        until(lambda: node.is_following)
         for _ in range(4):  # the others may not vote for it at once
-            if node.lines_of("INFO", "replication")["role"] != "master":
+            if not node.is_master:
                 node.command("CLUSTER", "FAILOVER")
             try:
                 until(lambda: all(self._calls_master(other, node) for other in self.nodes), 3)
@@ -244,7 +308,7 @@ class Cluster:
                 break
             source.command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
             pause()
-        for node in (target, source, *[n for n in self.masters if n not in (source, target)]):
+        for node in (target, source, *[n for n in self.serving() if n not in (source, target)]):
             node.command("CLUSTER", "SETSLOT", slot, "NODE", self.ids[target])
 
     @property

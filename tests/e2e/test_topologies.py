@@ -8,7 +8,7 @@ import time
 import unittest
 
 from harness import Case, Failure, SimGpu, backend, fresh, policy, until
-from redises import Certs, Cluster, SERVERS, Sentinel, Server, slot_of
+from redises import Certs, Cluster, SERVERS, Server, Watched, slot_of
 
 OPEN = {"queue_depth": [{"above": 100000, "resume_below": 90000, "tiers": "all"}]}
 SETTINGS = {"policy": policy(shed=OPEN), "health": {"eject_after": 1000}}
@@ -176,17 +176,12 @@ class Single(Topologies):
 class Sentinels(Topologies):
     def watched(self, auth=(), **others):
         """A master, its replica and three sentinels that know each other."""
-        words = ["--repl-diskless-sync-delay", "0"]
+        words = []
         if auth:
             words += ["--user", auth[0], "on", ">" + auth[1], "~*", "&*", "+@all", "--user", "default",
                       "off", "--masteruser", auth[0], "--masterauth", auth[1]]
-        master = self.server(*words, auth=auth, **others)
-        replica = self.server(*words, "--replicaof", "127.0.0.1", master.port, auth=auth,
-                              **others)
-        sentinels = [self._started(Sentinel(master, program=self.program)) for _ in range(3)]
-        until(lambda: all(sentinel.knows(1, 2) for sentinel in sentinels), 15, every=0.1)
-        until(lambda: replica.lines_of("INFO", "replication")["master_link_status"] == "up")
-        return master, replica, sentinels
+        watched = Watched(self._started, *words, auth=auth, program=self.program, **others)
+        return watched.master, watched.replicas[0], watched.sentinels
 
     def url(self, sentinels, login=""):
         return f"redis+sentinel://{login}" + ",".join(s.at for s in sentinels) + "/images"

@@ -7,6 +7,8 @@ answered anything, and where a gateway that lived on wrote down what it charged.
 import collections
 import threading
 
+from zones import window
+
 # Prices in thousandths of a credit, by the size that is asked for.
 PRICES = {"8x8": 500, "48x48": 500, "120x120": 1500}
 SMALL, PRICE, DEAR = "64x64", 500, 1500
@@ -51,7 +53,7 @@ class Ask:
 
     def __init__(self, account, images, size, gate, begun):
         self.account, self.images, self.size, self.gate = account, images, size, gate
-        self.begun = self.ended = begun
+        self.begun = self.ended = self.over = begun     # over: also what goes on when the client has left
         self.id = ""
         self.word = "under way"
         self.seen = 0               # images that arrived whole
@@ -60,6 +62,8 @@ class Ask:
         self.days = ()              # of the calendar, that it may be charged to
         self.logged = None          # images charged, as a gateway wrote down
         self.reset = None           # seconds until the day ends, as the gateway told
+        self.is_at_stake = False    # a failover may have lost its charge,
+        self.sure = 0               # which was at least this
         self.fields = ""
 
     def price(self, measure):
@@ -91,7 +95,7 @@ class Sum:
 
     def __init__(self, limit):
         self.limit = limit
-        self.seen = self.least = self.most = 0
+        self.seen = self.least = self.most = self.sure = self.at_stake = 0
         self.accounts = set()
 
 
@@ -105,6 +109,7 @@ class Model:
         self.problems = []          # [(account or None, what)]
         self.eras = []              # [[from, to]]: no backend answered with images
         self.pauses = []            # [(gateway, from, to)]: what was sent to it meanwhile was read later
+        self.beyond = self.lost = 0     # thousandths that failovers cost: delivered over limits, not charged at the end
 
     def add(self, account):
         with self.lock:
@@ -125,7 +130,7 @@ class Model:
         end = ask.ended + 0.1 if ask.is_told else self._read_by(ask)
         days = self.calendar.days(ask.begun - 0.1, end)
         if len(days) > 1 and ask.reset is not None:
-            told = [day for day in days if self._fits(ask, self.calendar.resets_at(day))]
+            told = [day for day in days if self.calendar.fits(ask, day)]
             return told or days
         return days
 
@@ -134,12 +139,6 @@ class Model:
         end = ask.ended + 0.5
         return max([end] + [to + 0.5 for gate, begin, to in self.pauses
                             if gate == ask.gate and begin < end and ask.begun < to])
-
-    @staticmethod
-    def _fits(ask, resets_at):
-        if resets_at is None:       # about a day later
-            return ask.reset > 3600
-        return ask.begun - 1.5 <= resets_at - ask.reset <= ask.ended + 1.5
 
     def in_era(self, ask):
         return any(begin < ask.begun and ask.ended < end for begin, end in self.eras)
@@ -158,6 +157,7 @@ class Model:
             ask.days = tuple(self.days_of(ask))
             line = lines.get(ask.id, {})
             ask.logged = line["cost"] // PRICES[ask.size] if "cost" in line else None
+            ask.over = self._over(ask, line)
             if self.in_era(ask):
                 ask.most = ask.least
             if ask.logged is None:
@@ -169,6 +169,26 @@ class Model:
                 ask.least = ask.most = ask.logged
             if self.may_have_lost_its_lease(ask) and not self.in_era(ask):
                 ask.most = ask.images
+
+    def _over(self, ask, line):
+        """When nothing of it was under way any more."""
+        if ask.is_told:
+            return ask.ended
+        return max(ask.ended, self._read_by(ask) + line["total_ms"] / 1000) if line else ask.ended + LATE_S
+
+    def put_at_stake(self, failovers):
+        """After narrow(): what failovers may have lost may be charged, or not."""
+        for ask in self.asks():
+            ask.sure = ask.least
+            for failover in failovers:
+                is_refused = ask.most == 0 and ask.is_told
+                if ask.word == "not connected" or is_refused or not failover.concerns(ask.begun, ask.over):
+                    continue
+                ask.most = ask.images
+                if failover.stakes(ask.begun, ask.over):
+                    ask.is_at_stake, ask.least = True, 0
+                    failover.requests += 1
+                    failover.images += ask.images
 
     def asks(self):
         return [ask for account in self.accounts for ask in account.asks]
@@ -184,22 +204,27 @@ class Model:
 
     def _add(self, sums, account, key, amount):
         for ask in account.asks:
-            windows = {self.calendar.window(key[0], day) for day in ask.days}
-            for window in windows:
-                total = sums.setdefault((*key, window), Sum(amount))
+            windows = {window(key[0], self.calendar.date(day)) for day in ask.days}
+            for when in windows:
+                total = sums.setdefault((*key, when), Sum(amount))
                 price = ask.price(key[2])
                 total.accounts.add(account)
                 total.most += ask.most * price
                 if len(windows) == 1:   # else it may have been the other
                     total.least += ask.least * price
+                    total.sure += ask.sure * price
                     total.seen += ask.seen * price
+                    total.at_stake += ask.seen * price * ask.is_at_stake
 
     def check_delivered(self):
-        for (limit, subject, measure, window), total in self.sums().items():
-            if total.seen > total.limit:
+        self.beyond = 0
+        for (limit, subject, measure, when), total in self.sums().items():
+            self.beyond += max(total.seen - total.limit, 0) * (limit == "daily" and measure == "images")
+            if total.seen - total.at_stake > total.limit:
                 self.problem(min(total.accounts, key=lambda account: account.name),
-                             f"{subject} got {total.seen / 1000} {measure} in the {limit} window {window}, and its "
-                             f"limit is {total.limit / 1000}")
+                             f"{subject} got {total.seen / 1000} {measure} in the {limit} window {when}, and its "
+                             f"limit is {total.limit / 1000}" +
+                             (f", with {total.at_stake / 1000} at stake" if total.at_stake else ""))
 
     def check_used(self, account, shown, day):
         """What the gateway shows of an account's limits, now that nothing is under way."""
@@ -211,13 +236,15 @@ class Model:
                 if used:
                     self.problem(account, f"{used / 1000} images are {entry['name']}, though nothing is under way")
                 continue
-            least, most = sums[key]
-            if not least <= used <= most:
+            total = sums[key]
+            if key == ("daily", False, "images"):
+                self.lost += max(total.sure - used, 0)
+            if not total.least <= used <= total.most:
                 self.problem(account, f"{used / 1000} {key[2]} are used in the {key[0]} window of its "
-                                      f"{entry['scope']}, and it must be {span(least, most)}")
+                                      f"{entry['scope']}, and it must be {span(total.least, total.most)}")
 
     def sums_of(self, account, day):
-        """{(limit, is a team's, measure): (least, most)} in the windows of that day."""
+        """{(limit, is a team's, measure): Sum} in the windows of that day."""
         found = {}
         for limit, subject, measure, _ in account.limits():
             if limit not in WINDOWS:
@@ -227,8 +254,8 @@ class Model:
             for other in self.accounts:
                 if other is account or is_team and other.team == account.team:
                     self._add(sums, other, (limit, subject, measure), 0)
-            total = sums.get((limit, subject, measure, self.calendar.window(limit, day)), Sum(0))
-            found[limit, is_team, measure] = (total.least, total.most)
+            when = window(limit, self.calendar.date(day))
+            found[limit, is_team, measure] = sums.get((limit, subject, measure, when), Sum(0))
         return found
 
     def room(self, account, day, price):
@@ -237,9 +264,9 @@ class Model:
         rooms = []
         for limit, subject, measure, amount in account.limits():
             if limit in WINDOWS:
-                least, most = sums[limit, subject == account.team, measure]
+                total = sums[limit, subject == account.team, measure]
                 unit = price if measure == "credits" else 1000
-                rooms.append((max(amount - most, 0) // unit, max(amount - least, 0) // unit))
+                rooms.append((max(amount - total.most, 0) // unit, max(amount - total.least, 0) // unit))
         return min(low for low, _ in rooms), min(high for _, high in rooms)
 
     def history(self, account):
@@ -254,7 +281,7 @@ class Model:
 
     def describe(self, ask, names_account):
         charged = span(ask.least * 1000, ask.most * 1000)
-        days = "/".join(self.calendar.dates[day].isoformat() for day in ask.days)
+        days = "/".join(self.calendar.date(day).isoformat() for day in ask.days)
         logged = "" if ask.logged is None else f", written down {ask.logged}"
         return (f"{ask.gate} n={ask.images} size={ask.size} {ask.word}, got {ask.seen}, charged {charged}{logged} "
                 f"of {days}, ended {ask.ended - self.begun:.3f} {ask.fields} {ask.id}" +

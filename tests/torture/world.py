@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs of a run, and what is done to them."""
-import glob
+"""The programs of a run, and what is done to them; what each store adds is in a file of its own."""
+import dataclasses
 import os
+import random
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 
 import wire
-from harness import (BUILD, REPORTS, Failure, Gateway, Redis, SimGpu, backend, free_port, sha256, until)
+from clocks import faketime_library
+from harness import REPORTS, Failure, Gateway, SimGpu, backend, sha256, until
 from model import DEAR, LEASE_S, PRICE, SMALL, TEAMS, TIERS, policy_teams, policy_tiers
-from zones import Calendar
+from zones import SHAPES, Calendar
 
 ANSWER_S = 7        # how long a backend may take: longer than a gateway is stopped
 KEYS_OF_TIER = 400
@@ -21,26 +22,28 @@ BACKEND_FAULTS = {"fail_next": 8, "hang_next": 3, "drop_next": 4, "garbage_next"
                   "short_next": 4, "stall_next": 3, "short_images": 8, "interim_next": 6, "close_next": 6}
 
 
-def faketime_library():
-    """The path of libfaketime, where it is installed and can be loaded into the gateway; else None."""
-    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-    needs = subprocess.run(["ldd", os.path.join(BUILD, "meltguard")], capture_output=True, text=True).stdout
-    return found[0] if found and "libasan" not in needs and "libtsan" not in needs else None
+@dataclasses.dataclass
+class Plan:
+    """What is asked for; the seed decides the rest."""
+    world: str
+    seconds: float
+    seed: int
+    commit: str = None
+    shape: str = None
+    only: tuple = ()
+    most_faults: int = 1 << 30
+    clients: int = 16
+    uses_faketime: bool = True
+    stops_past_lease: bool = True       # things stand still, or clocks jump, for longer than a hold is kept
 
+    def __post_init__(self):
+        rng = self.rng()
+        self.commit = self.commit or rng.choice(("acknowledged", "acknowledged", "sent"))
+        self.shape = self.shape or rng.choice(SHAPES)
 
-class FakeClock:
-    """A program's wall clock, which is ahead of the true one by what its file says; the monotonic one stays true."""
-
-    def __init__(self, library, folder, name):
-        self.path = os.path.join(folder, f"{name}.clock")
-        self.env = {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": self.path, "FAKETIME_CACHE_DURATION": "1",
-                    "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
-        self.set(0)
-
-    def set(self, ahead):
-        with open(self.path + ".new", "w", encoding="ascii") as file:
-            file.write(f"{ahead:+d}\n")
-        os.replace(self.path + ".new", self.path)
+    def rng(self, number=0):
+        """Of each fault its own: what one draws is nothing to the next."""
+        return random.Random(f"{self.seed}/{self.world}/{number}")
 
 
 class Victim(Gateway):
@@ -70,58 +73,60 @@ class Victim(Gateway):
 
 
 class World:
-    """store: redis (two gateways) or embedded (one).  rng decides what is done when."""
+    """Gateways, backends and a store."""
 
-    def __init__(self, store, seconds, shape, rng, commit="acknowledged", uses_faketime=True, stops_past_lease=True):
-        self.stops_past_lease = stops_past_lease
-        self.store, self.seconds, self.rng, self.commit = store, seconds, rng, commit
+    names = ("A", "B")
+
+    def __init__(self, plan):
+        self.plan, self.rng = plan, plan.rng()
         self.folder = tempfile.mkdtemp(prefix="meltguard-torture-")
-        self.library = faketime_library() if uses_faketime and store == "redis" else None
+        self.library = faketime_library() if plan.uses_faketime else None
         self.redis_down = []        # [[from, to]]
         self.gate_down = []         # [[name, from, to]]
         self.programs, self.gates, self.sims = [], [], []
+        self.failovers = []
         self.is_kept = False
         self.keys = {tier: [] for tier in TIERS}
         try:
-            self._start(shape)
+            self._start()
         except BaseException:
             self.close()
             raise
 
     @staticmethod
     def clock():
-        """The store's time: true in Redis, and in the embedded store the gateway's."""
+        """The true time, which is also the store's unless its clock jumps."""
         return time.time()
 
     def _started(self, program):
         self.programs.append(program)
         return program
 
-    def _start(self, shape):
-        now = self.clock()
-        first = now + max(4, self.seconds * self.rng.uniform(0.3, 0.6))
-        self.calendar = Calendar(self.folder, shape, first, first + max(3, self.seconds * 0.25))
+    def _start(self):
         self.sims = [self._started(SimGpu(slots=200)) for _ in range(2)]
-        settings = {"quota": {"lease": f"{LEASE_S * 1000:.0f}ms", "commit": self.commit}}
-        if self.store == "redis":
-            self.redis_port = free_port()
-            self._start_redis()
-            settings["quota_store"] = self.redis.url
-        names = ("A", "B") if self.store == "redis" else ("A",)
-        self.gates = [self._start_gate(name, settings) for name in names]
+        store = self._start_store()
+        self._make_calendar()
+        for name in self.names:
+            self.gates.append(self._start_gate(name, dict(store)))
 
-    def _start_redis(self):
-        """With the file of the last one, which holds all that it acknowledged."""
-        words = ("--appendonly", "yes", "--appendfsync", "always")
-        folder = os.path.join(self.folder, "redis")
-        os.makedirs(folder, exist_ok=True)
-        self.redis = self._started(Redis(self.redis_port, folder, *words))
+    def _start_store(self):
+        """Gives settings of the gateways."""
+        return {}
+
+    def _make_calendar(self):
+        seconds = self.plan.seconds
+        first = self.clock() + max(4, seconds * self.rng.uniform(0.3, 0.6))
+        self.calendar = Calendar(self.folder, self.plan.shape, first, first + max(3, seconds * 0.25))
+
+    def _clock_of(self, _name):
+        return None
 
     def _start_gate(self, name, settings):
         folder = os.path.join(self.folder, name)
         os.makedirs(folder)
-        clock = self.library and FakeClock(self.library, self.folder, name)
-        settings["quota"]["outbox"] = os.path.join(folder, "outbox")
+        clock = self._clock_of(name)
+        quota = {"lease": f"{LEASE_S * 1000:.0f}ms", "commit": self.plan.commit,
+                 "outbox": os.path.join(folder, "outbox"), **settings.pop("quota", {})}
         policy = {"timezone": self.calendar.name, "tiers": policy_tiers(), "teams": policy_teams(), "shed": AT_ONCE,
                   "sizes": {"small": SMALL, "large": "4096x4096"}, "unavailable_message": {"en": "not now"},
                   "prices": [{"size": "small", "credits": PRICE / 1000}, {"credits": DEAR / 1000}]}
@@ -130,8 +135,8 @@ class World:
             policy=policy, keys=self._keys(), identity=[{"keyfile": "accounts.yaml"},
                                                          {"bearer": {"accept": "any", "tier": "free"}}],
             timeouts={"answer": f"{ANSWER_S * 1000:.0f}ms", "answer_idle": "1s", "drain": "1s"},
-            health={"eject_after": 30}, program_env={"TZDIR": self.folder, **(clock.env if clock else {})},
-            **settings)
+            health={"eject_after": 30}, program_env={**self.calendar.env, **(clock.env if clock else {})},
+            quota=quota, **settings)
         return self._started(gate)
 
     def _keys(self):
@@ -194,7 +199,7 @@ class World:
 
     def stop_gate(self, model):
         gate = self.rng.choice(self.gates)
-        longest = LEASE_S * 1.6 if self.stops_past_lease else 0.3
+        longest = LEASE_S * 1.6 if self.plan.stops_past_lease else 0.3
         self._pause(model, gate, gate.name, self.rng.choice((0.1, 0.3, longest)))
 
     def _pause(self, model, program, name, seconds, goes_on=True):
@@ -210,22 +215,6 @@ class World:
         model.pauses.append((name, begun, self.clock()))
         model.note(f"{name} goes on")
 
-    def stop_redis(self, model):
-        self.redis_down.append([self.clock(), float("inf")])
-        longest = LEASE_S * 1.6 if self.stops_past_lease else 0.4
-        self._pause(model, self.redis, "redis", self.rng.choice((0.02, 0.1, longest)))
-        self.redis_down[-1][1] = self.clock()
-
-    def _kill_redis(self, model):
-        """Half of the times with much in its sockets that it has not read, for so long that gateways give it up."""
-        self.redis_down.append([self.clock(), float("inf")])
-        if self.rng.random() < 0.5:
-            self._hold_much(model)
-            self._pause(model, self.redis, "redis", self.rng.choice((0.03, 0.4)), goes_on=False)
-        model.note("redis is killed")
-        self.redis.kill9()
-        self.programs.remove(self.redis)
-
     def _hold_much(self, model):
         """Jobs are at work, and will end soon."""
         for sim in self.sims:
@@ -235,41 +224,11 @@ class World:
         for sim in self.sims:
             sim.set(delay_ms=0)
 
-    def _redis_comes_back(self, model):
-        self._start_redis()
-        self.redis_down[-1][1] = self.clock()
-        model.pauses.append(("redis", *self.redis_down[-1]))
-        model.note("redis is back")
-
-    def kill_redis(self, model):
-        self._kill_redis(model)
-        self.wait(self.rng.choice((0, 0.3, LEASE_S * 1.6 if self.stops_past_lease else 0.4)))
-        self._redis_comes_back(model)
-
-    def kill_both(self, model):
-        """Redis and, while it is away, a gateway, which may be away for longer than its leases."""
-        gate = self.rng.choice(self.gates)
-        self._kill_redis(model)
-        self.wait(self.rng.choice((0, 0.05, 0.3)))
-        self._end_gate(model, gate, "killed", gate.kill9)
-        self.wait(self.rng.choice((0, 0.3)))
-        self._redis_comes_back(model)
-        self.wait(self.rng.choice((0, 0.3, LEASE_S * 2.5 if self.stops_past_lease else 0.6)))
-        self._come_back(model, gate)
-
     def stop_with_full_hands(self, model):
         """A gateway that holds much stops for longer than its leases; who asks meanwhile asks the other."""
         self._hold_much(model)
         gate = self.rng.choice(self.gates)
         self._pause(model, gate, gate.name, LEASE_S * 2.5)
-
-    def flush_scripts(self, model):
-        model.note("redis forgets its scripts")
-        self.redis.command("SCRIPT", "FLUSH")
-
-    def kill_links(self, model):
-        model.note("redis closes all connections")
-        self.redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
     def hang_and_kill(self, model):
         """What is asked now comes to nothing, for certain: the backends answer nothing more, and the gateway dies."""
@@ -285,42 +244,22 @@ class World:
         self.plain()
         model.note("the backends go on")
 
-    def jump_clock(self, model):
-        """Of the host of a gateway, whose store is another host."""
-        gate = self.rng.choice(self.gates)
-        ahead = self.rng.choice((-7200, -30, 0, 5, 90, 86400))
-        model.note(f"the clock of {gate.name} is ahead by {ahead} s")
-        gate.clock.set(ahead)
-
     def faults(self):
         """[(how often, what)]"""
-        common = [(10, self.trouble_backends), (4, self.kill_gate), (3, self.stop_gate), (1, self.drain_gate),
-                  (3, self.hang_and_kill)]
-        if self.store != "redis":
-            return common
-        common += [(2, self.kill_redis), (1, self.stop_redis), (1, self.flush_scripts), (2, self.kill_links),
-                   (1, self.kill_both)]
-        if self.stops_past_lease:
-            common.append((2, self.stop_with_full_hands))
-        return common + ([(2, self.jump_clock)] if self.library else [])
+        return [(10, self.trouble_backends), (4, self.kill_gate), (3, self.stop_gate), (1, self.drain_gate),
+                (3, self.hang_and_kill)]
 
-    def would_lose_what_was_sent(self, fault):
-        """A commit that was sent, and not acknowledged, is lost only where Redis and the gateway die at once."""
-        kills_gate = fault in (self.kill_gate, self.hang_and_kill, self.kill_both)
-        now = self.clock()
-        return kills_gate and any(now < up + 4 for _, up in self.redis_down)
+    def would_lose_what_was_sent(self, _fault):
+        """What must not be done while a commit that was sent may not have arrived."""
+        return False
 
-    def is_excused(self, ask):
-        """Its gateway was killed about when Redis was away: what its client was not told of may have been lost."""
-        if ask.is_told:
-            return False
-        return any(name == ask.gate and begin >= ask.begun and begin - 12 <= ask.ended and
-                   any(down < end + 1 and up > begin - 3 for down, up in self.redis_down)
-                   for name, begin, end in self.gate_down)
+    def is_excused(self, _ask):
+        """What its client was not told of may have been lost."""
+        return False
 
     # --- after the faults
 
-    def recover(self):
+    def recover(self, _model):
         """Everything runs, nothing is under way, and the last lease has ended."""
         self.plain()
         for gate in self.gates:
@@ -348,15 +287,17 @@ class World:
         return sum(text.count(word) for gate in self.gates for text in [*gate.said, gate.output])
 
     def holds(self):
-        """Entries of ledgers in Redis."""
-        if self.store != "redis":
-            return []
-        return [key for key in self.redis.command("KEYS", "mg:*:h")]
+        """Entries of ledgers that are left."""
+        return []
 
     def keep(self):
         """What the gateways wrote, for whoever looks for the cause; the folder is theirs to remove."""
         for gate in self.gates:
             gate.write("said.log", "\n".join([*gate.said, gate.output]))
+        for program in self.programs:
+            if program not in self.gates:
+                with open(os.path.join(self.folder, f"{program.name}-{program.port}.log"), "w", encoding="utf-8") as file:
+                    file.write(program.output)
         self.is_kept = True
         return self.folder
 

@@ -38,7 +38,7 @@ class Calendar:
                    "two_days": [(then, offset + DAY)]}[shape]
         if offset <= -DAY + 60 and shape == "twice":
             changes = []
-        self.shape, self.name = shape, "Torture/Run"
+        self.shape, self.name, self.env = shape, "Torture/Run", {"TZDIR": folder}
         self.starts = [midnight] + ([then] if shape == "two_days" else [])
         first = datetime.datetime.fromtimestamp(midnight + offset + 60, datetime.timezone.utc).date()
         self.dates = [first + datetime.timedelta(days) for days in range(-1, len(self.starts))]
@@ -55,11 +55,21 @@ class Calendar:
         """All that something between these times may belong to."""
         return range(self.day(begin), self.day(end) + 1)
 
-    def resets_at(self, day):
-        return self.starts[day] if day < len(self.starts) else None
+    def fits(self, ask, day):
+        """What its gateway told of the reset is what that day's requests are told."""
+        if day >= len(self.starts):     # it ends about a day later
+            return ask.reset > 3600
+        return ask.begun - 1.5 <= self.starts[day] - ask.reset <= ask.ended + 1.5
 
-    def window(self, name, day):
-        """What a limit of that name counts in: the same value for two days of one window."""
-        date = self.dates[day]
-        return {"daily": date.isoformat(), "weekly": "%d-W%02d" % date.isocalendar()[:2],
-                "monthly": f"{date:%Y-%m}"}[name]
+    def is_over(self, at):
+        """No midnight is to come."""
+        return at > self.starts[-1] + 1
+
+    def date(self, day):
+        return self.dates[day]
+
+
+def window(name, date):
+    """What a limit of that name counts in: the same value for two days of one window."""
+    return {"daily": date.isoformat(), "weekly": "%d-W%02d" % date.isocalendar()[:2],
+            "monthly": f"{date:%Y-%m}"}[name]

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "quota/redis.h"
+#include "redis/place.h"
 #include "unit/net/certs.h"
 #include "unit/quota/rig.h"
 #include "unit/quota/servers.h"
@@ -190,6 +191,27 @@ Test(quota_redis_link, a_silent_one_is_given_up_and_found_again)
     cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_OK);
     quota_settle(rig.q[0], &r, 0);
     cr_assert_eq(rig_used(&rig, 2, 0), 0);
+}
+
+Test(quota_redis_link, one_that_is_moved_while_an_attempt_is_out)
+{
+    const char *options[] = {NULL};
+    struct server other = {0};
+    struct redis_place place;
+    struct reservation r;
+
+    start_plain(options);
+    expect_three();
+    server_start(&other, options);
+    cr_assert_eq(redis_place_make(TEXT("127.0.0.1"), other.port, &place), ST_OK);
+    kill(server.pid, SIGSTOP);
+    rig_reservation(&r, 2, 0, 1, 3);
+    cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_UNAVAILABLE);
+    RIG_UNTIL(&rig, link_of(0)->breaker.state == BREAKER_HALF_OPEN);
+    redis_link_move(link_of(0), &place);
+    RIG_UNTIL(&rig, redis_link_is_up(link_of(0)));
+    kill(server.pid, SIGCONT);
+    server_remove(&other);
 }
 
 Test(quota_redis_link, a_charge_waits_for_replicas)
