@@ -41,10 +41,6 @@ static void tell(struct key_task *task, enum status st)
 
 void key_task_end(struct key_task *task, enum status st)
 {
-    task->st = st;
-    task->is_over = true;
-    if (task->is_starting)
-        return;
     tell(task, st);
     free_task(task);
 }
@@ -67,22 +63,6 @@ struct key_task *key_task_new(struct keys *keys, struct key_answer *out, struct 
     task->op = op;
     task->out = out;
     return task;
-}
-
-enum status key_task_begin(struct key_task *task, key_next_fn *first)
-{
-    task->is_starting = true;
-    key_task_run(task, first);
-    task->is_starting = false;
-    if (task->is_over) {
-        enum status st = task->st;
-
-        free_task(task);
-        return st;
-    }
-    task->op->callee = task;
-    task->op->cancel = on_cancel;
-    return ST_PENDING;
 }
 
 /* --- replies ------------------------------------------------------------------------------------------------------------ */
@@ -319,7 +299,7 @@ static uint32_t bucket_of(const struct key_step *step)
 }
 
 /* No reply comes before this is over, so all steps are counted by then. */
-void key_task_run(struct key_task *task, key_next_fn *next)
+static void start_steps(struct key_task *task, key_next_fn *next)
 {
     int len = task->steps_len;
 
@@ -334,6 +314,23 @@ void key_task_run(struct key_task *task, key_next_fn *next)
         task->st = ST_UNAVAILABLE;
         task->left--;
     }
+}
+
+void key_task_run(struct key_task *task, key_next_fn *next)
+{
+    start_steps(task, next);
     if (task->left == 0)
         finish_run(task);
+}
+
+enum status key_task_begin(struct key_task *task, key_next_fn *next)
+{
+    start_steps(task, next);
+    if (task->left == 0) {
+        free_task(task);
+        return ST_UNAVAILABLE;
+    }
+    task->op->callee = task;
+    task->op->cancel = on_cancel;
+    return ST_PENDING;
 }

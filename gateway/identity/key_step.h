@@ -33,8 +33,6 @@ struct key_task {
     struct key_answer *out; /* lent with op */
     struct key_answer answer;
     enum status st;
-    bool is_starting; /* the asker has not got its ST_PENDING yet */
-    bool is_over;
     key_next_fn *next; /* when all steps are done */
     int left;          /* steps that are not */
     int steps_len;
@@ -57,10 +55,10 @@ struct key_task {
 
 /* NULL: no memory. */
 struct key_task *key_task_new(struct keys *keys, struct key_answer *out, struct op *op);
-/* Runs the first steps; for the end of what the asker calls. */
-MUST_CHECK enum status key_task_begin(struct key_task *task, key_next_fn *first);
 /* One step more of the next run; NULL for those that are about none. */
 void key_task_add_step(struct key_task *task, enum key_step_kind kind, const unsigned char *sha256);
 /* Runs the steps; then next, unless one failed: that ends the task. */
 void key_task_run(struct key_task *task, key_next_fn *next);
+/* The same with the first steps, of which there is one at least: what the asker is to be told now. */
+MUST_CHECK enum status key_task_begin(struct key_task *task, key_next_fn *next);
 void key_task_end(struct key_task *task, enum status st);

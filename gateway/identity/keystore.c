@@ -385,8 +385,8 @@ static void on_ready(struct key_line *line)
 
 static void free_lookups(struct keys *keys)
 {
-    while (!list_is_empty(&keys->spare))
-        free(container_of(list_pop_front(&keys->spare), struct lookup, link));
+    LIST_EACH (node, &keys->spare)
+        free(container_of(node, struct lookup, link));
 }
 
 static enum status open_parts(struct keys *keys, struct loop *loop)
