@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "identity/keystore.h"
+
 struct page {
     const struct metrics_source *source;
     const struct stat_row *row;
@@ -55,6 +57,9 @@ static void print_labels(const struct page *page, int label, char *buf, size_t s
         break;
     case STAT_STORE_OP:
         snprintf(buf, size, "result=\"%s\"", store_op_words[label]);
+        break;
+    case STAT_KEY_RESULT:
+        snprintf(buf, size, "result=\"%s\"", key_result_words[label]);
         break;
     }
 }

@@ -51,7 +51,7 @@ static enum status read_proxies(struct reader *r, const struct key *key, const s
     return prefixes_read(r, list, config->trusted_proxies, &config->trusted_proxies_len);
 }
 
-/* Read in this order: identity needs the policy's tiers. */
+/* Read in this order: identity needs the policy's tiers, and the store's URL. */
 static const struct key top_keys[] = {
     {"listen", NODE_LIST, KEY_REQUIRED, listen_read, 0, 0, 0,
      "a list such as [{address: 127.0.0.1:8080}]"},
@@ -61,7 +61,7 @@ static const struct key top_keys[] = {
      "redis+sentinel://host,.../master or redis+cluster://host,..."},
     {"policies", NODE_SCALAR, KEY_REQUIRED, read_policies, 0, 0, 0, "the name of a policy file"},
     {"identity", NODE_LIST, KEY_REQUIRED, identity_read, 0, 0, 0,
-     "a list of sources: keyfile, header, bearer, address"},
+     "a list of sources: keyfile, keystore, header, bearer, address"},
     {"backends", NODE_LIST, KEY_REQUIRED, backends_read, 0, 0, 0, "a list of {name, url, dialect}"},
     {"pass", NODE_LIST, 0, pass_read, 0, 0, 0, "a list of rules such as [\"GET /v1/models\"]"},
     {"trusted_proxies", NODE_LIST, 0, read_proxies, 0, 0, 0, "a list of networks"},

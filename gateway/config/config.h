@@ -42,6 +42,7 @@ struct store_url {
 enum identity_kind {
     IDENTITY_NONE,
     IDENTITY_KEYFILE,
+    IDENTITY_KEYSTORE,
     IDENTITY_HEADER,
     IDENTITY_BEARER,
     IDENTITY_ADDRESS
@@ -56,12 +57,31 @@ struct key_entry {
     const struct zone *zone; /* of its calendar windows; NULL: the policy's */
 };
 
+#define KEYSTORE_ZONES_MAX 32
+
+/* Keys kept in Redis. */
+struct keystore_conf {
+    struct store_url url;
+    int64_t cache; /* keys that a worker remembers; of those that nobody knows, a quarter as many */
+    int64_t
+        fresh_ms; /* a known key is used for so long without asking anew, unless it was revoked */
+    int64_t unknown_ms; /* a key that nobody knew is refused for so long without asking anew */
+    int64_t stale_ms;   /* a known key is used for so long while Redis is down */
+    int zones_len;
+    struct keystore_zone {
+        const char *name;
+        const struct zone *zone;
+    } zones[KEYSTORE_ZONES_MAX]; /* that accounts may have; other than the policy's */
+};
+
 struct identity_source {
     enum identity_kind kind;
     /* keyfile */
     const char *keyfile;
     int keys_len;
     struct key_entry *keys; /* owned; ascending by sha256, no two alike */
+    /* keystore */
+    const struct keystore_conf *keystore; /* owned by the generation */
     /* header */
     const char *account_header;
     const char *tier_header; /* NULL: tier counts for all; else where it is not sent */
@@ -161,6 +181,8 @@ MUST_CHECK enum status config_load(const char *file, const struct config_known *
 MUST_CHECK enum status config_load_text(const char *file, struct text document,
                                         const struct config_known *known, int64_t now_s,
                                         char error[CONFIG_ERROR_MAX], struct config **out);
+/* The keystore among its sources; NULL: none. */
+const struct keystore_conf *config_keystore(const struct config *config);
 struct config *config_ref(struct config *config);
 void config_unref(struct config **config);
 

@@ -41,14 +41,25 @@ static bool same_hosts(const struct store_url *a, const struct store_url *b)
     return true;
 }
 
-static bool same_store(const struct config *from, const struct config *to)
+static bool same_store_url(const struct store_url *a, const struct store_url *b)
 {
-    const struct store_url *a = &from->store;
-    const struct store_url *b = &to->store;
-
     return a->kind == b->kind && same_text(a->path, b->path) && a->topology == b->topology &&
            a->is_tls == b->is_tls && same_hosts(a, b) && same_text(a->master, b->master) &&
            same_text(a->user, b->user) && same_text(a->password, b->password) && a->db == b->db;
+}
+
+static bool same_store(const struct config *from, const struct config *to)
+{
+    return same_store_url(&from->store, &to->store);
+}
+
+/* One that is new is opened at once. */
+static bool same_keystore(const struct config *from, const struct config *to)
+{
+    const struct keystore_conf *a = config_keystore(from);
+    const struct keystore_conf *b = config_keystore(to);
+
+    return !a || !b || same_store_url(&a->url, &b->url);
 }
 
 static bool same_url(const struct http_url *a, const struct http_url *b)
@@ -109,6 +120,7 @@ void config_restart_changes(const struct config *from, const struct config *to,
         {"listen", same_listen},
         {"admin", same_admin},
         {"quota_store", same_store},
+        {"identity.keystore", same_keystore},
         {"backends", same_backends},
         {"on_store_down: local", same_local},
     };

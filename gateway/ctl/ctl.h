@@ -25,7 +25,9 @@ enum exit_code {
     X(id, 'x', "TEXT", "made once, however often it is sent with this text within an hour")        \
     X(timezone, 'z', "ZONE", "of the account's days, such as Europe/Berlin")                       \
     X(n, 'n', "N", "so many accounts (default 20)")                                                \
-    X(keyfile, 'k', "FILE", "the file of keys")
+    X(label, 'b', "TEXT", "a note about the key, for people")                                      \
+    X(account, 'a', "ACCOUNT", "all keys of this account")                                         \
+    X(keyfile, 'k', "FILE", "a file of keys; without it, the gateway's keystore")
 
 struct ctl {
     const char *admin;      /* URL; NULL: by the socket */
@@ -55,6 +57,7 @@ int quota_top(const struct ctl *ctl);
 int key_add(const struct ctl *ctl);
 int key_revoke(const struct ctl *ctl);
 int key_list(const struct ctl *ctl);
+int key_import(const struct ctl *ctl);
 
 /* "meltctl: ..." on standard error; returns code. */
 int ctl_fail(enum exit_code code, const char *format, ...) PRINTF_LIKE(2, 3);

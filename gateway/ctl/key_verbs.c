@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* key_verbs.c - meltctl key add, revoke, list: keys in a file.
+/* key_verbs.c - meltctl key add, revoke, list: keys in a file; those in a keystore are keystore_verbs.c's.
  * A key is made here, printed once, and nowhere else: the file has its SHA-256. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,9 @@
 #include "config/zone.h"
 #include "core/account.h"
 #include "ctl/ctl.h"
-#include "ctl/key_words.h"
 #include "ctl/keyfile.h"
+#include "ctl/keystore_verbs.h"
+#include "identity/key_words.h"
 
 /* So many digits of a digest name a key to a person. */
 #define SHOWN     12
@@ -127,14 +128,14 @@ static int add_to(const struct ctl *ctl, struct keyfile *file, const char *sha25
     return code;
 }
 
-int key_add(const struct ctl *ctl)
+static int add_to_file(const struct ctl *ctl)
 {
     char key[KEY_WORD_MAX], sha256[KEY_DIGEST_MAX], why[KEY_WHY_MAX] = "";
     struct keyfile file;
-    int code = check_names(ctl);
+    int code;
 
-    if (code)
-        return code;
+    if (ctl->label)
+        return ctl_fail(EXIT_USAGE, "a key in a file has no label");
     enum status st = keyfile_open(ctl->keyfile, true, &file, why);
     if (st)
         return fail_file(ctl, st, why);
@@ -146,6 +147,15 @@ int key_add(const struct ctl *ctl)
     keyfile_close(&file);
     explicit_bzero(key, sizeof(key));
     return code;
+}
+
+int key_add(const struct ctl *ctl)
+{
+    int code = check_names(ctl);
+
+    if (code)
+        return code;
+    return ctl->keyfile ? add_to_file(ctl) : keystore_add(ctl);
 }
 
 /* --- list --------------------------------------------------------------------------------------------------------------- */
@@ -195,7 +205,7 @@ static void print_list(const struct ctl *ctl, const struct key_list *list)
         fputs("]}\n", stdout);
 }
 
-int key_list(const struct ctl *ctl)
+static int list_file(const struct ctl *ctl)
 {
     char why[KEY_WHY_MAX] = "";
     struct keyfile file;
@@ -211,6 +221,11 @@ int key_list(const struct ctl *ctl)
     print_list(ctl, &list);
     key_list_free(&list);
     return EXIT_DONE;
+}
+
+int key_list(const struct ctl *ctl)
+{
+    return ctl->keyfile ? list_file(ctl) : keystore_list(ctl);
 }
 
 /* --- revoke ------------------------------------------------------------------------------------------------------------- */
@@ -285,14 +300,11 @@ static int revoke_from(const struct ctl *ctl, struct keyfile *file, const char *
     return code;
 }
 
-int key_revoke(const struct ctl *ctl)
+static int revoke_in_file(const struct ctl *ctl, const char *wanted)
 {
-    char wanted[KEY_DIGEST_MAX], why[KEY_WHY_MAX] = "";
+    char why[KEY_WHY_MAX] = "";
     struct keyfile file;
-    int code = read_wanted(ctl, wanted);
 
-    if (code)
-        return code;
     /* Nothing is revoked from a file that is not there, and none should be made. */
     enum status st = keyfile_open(ctl->keyfile, false, &file, why);
     if (st == ST_OK) {
@@ -301,7 +313,24 @@ int key_revoke(const struct ctl *ctl)
     }
     if (st)
         return fail_file(ctl, st, why);
-    code = revoke_from(ctl, &file, wanted);
+    int code = revoke_from(ctl, &file, wanted);
     keyfile_close(&file);
     return code;
+}
+
+int key_revoke(const struct ctl *ctl)
+{
+    char wanted[KEY_DIGEST_MAX];
+    int code;
+
+    if (!ctl->object == !ctl->account)
+        return ctl_fail(EXIT_USAGE, "key revoke needs KEY or --account, one of them");
+    if (ctl->account && ctl->keyfile)
+        return ctl_fail(EXIT_USAGE, "--account is for a keystore; of a file, name each key");
+    if (ctl->account)
+        return keystore_revoke_account(ctl);
+    code = read_wanted(ctl, wanted);
+    if (code)
+        return code;
+    return ctl->keyfile ? revoke_in_file(ctl, wanted) : keystore_revoke(ctl, wanted);
 }

@@ -22,11 +22,15 @@ static const struct verb verbs[] = {
      "as if nothing had been used or granted in the present window", quota_reset},
     {"quota", "top", NULL, "n", "",
      "who was charged most images today, by all gateways on the store", quota_top},
-    {"key", "add", "ACCOUNT", "tgzk", "tk", "a new key, printed once", key_add},
-    {"key", "revoke", "KEY", "k", "k",
-     "KEY: 8 or more digits of its SHA-256, or - to read the key from standard input", key_revoke},
-    {"key", "list", "[ACCOUNT]", "k", "k", "the keys of a file: SHA-256, account, tier, team",
+    {"key", "add", "ACCOUNT", "tgzbk", "t", "a new key, printed once", key_add},
+    {"key", "revoke", "[KEY]", "ak", "",
+     "KEY: 16 or more digits of its SHA-256 (8 in a file), or - to read the key from standard "
+     "input",
+     key_revoke},
+    {"key", "list", "[ACCOUNT]", "k", "", "the keys: beginning of the SHA-256, account, tier, team",
      key_list},
+    {"key", "import", "FILE", "", "", "puts the keys of a file into the gateway's keystore",
+     key_import},
 };
 
 enum { OPTION_ADMIN = 256, OPTION_SOCKET, OPTION_TOKEN_FILE, OPTION_JSON, OPTION_VERSION };

@@ -2,9 +2,7 @@
 /* quota_verbs.c - meltctl quota show, grant, set, reset, top: the admin API, for people and scripts. */
 #include <stdlib.h>
 
-#include "base/json.h"
-#include "ctl/call.h"
-#include "ctl/rows.h"
+#include "ctl/talk.h"
 
 static const struct column limit_columns[] = {
     {"name", "LIMIT", false}, {"scope", "WHOSE", false},   {"measure", "MEASURE", false},
@@ -16,32 +14,6 @@ static const struct column top_columns[] = {
     {"account", "ACCOUNT", false},    {"tier", "TIER", false},         {"team", "TEAM", false},
     {"images", "IMAGES TODAY", true}, {"error", "AT MOST LESS", true},
 };
-
-/* An answer that is no success: its own words. */
-static int refuse(const struct ctl *ctl, const struct call_answer *answer)
-{
-    struct text json = {answer->body, answer->len};
-    char *why = rows_member(json, "error");
-    int code;
-
-    if (ctl->is_json)
-        fputs(answer->body, stdout);
-    code = ctl_fail(EXIT_REFUSED, "%s (%d)", why && *why ? why : "the gateway refused",
-                    answer->status);
-    free(why);
-    return code;
-}
-
-static int print_rows(struct text json, const char *array, const struct column *columns, int len)
-{
-    struct rows rows;
-
-    if (rows_read(json, array, columns, len, &rows))
-        return ctl_fail(EXIT_REFUSED, "the gateway's answer is not understood");
-    rows_print(&rows, stdout);
-    rows_free(&rows);
-    return EXIT_DONE;
-}
 
 static int print_quota(struct text json)
 {
@@ -56,31 +28,7 @@ static int print_quota(struct text json)
     free(account);
     free(tier);
     free(team);
-    return print_rows(json, "limits", limit_columns, ARRAY_LEN(limit_columns));
-}
-
-static int finish(const struct ctl *ctl, struct call_answer *answer, int (*print)(struct text json))
-{
-    int code;
-
-    if (answer->status != 200) {
-        code = refuse(ctl, answer);
-    } else if (ctl->is_json) {
-        fputs(answer->body, stdout);
-        code = EXIT_DONE;
-    } else {
-        code = print((struct text){answer->body, answer->len});
-    }
-    call_free(answer);
-    return code;
-}
-
-static void add_query(struct text_out *out, char before, const char *name, const char *value)
-{
-    text_out_char(out, before);
-    text_out_add(out, text_of(name));
-    text_out_char(out, '=');
-    call_encode(out, text_of(value));
+    return talk_print_rows(json, "limits", limit_columns, ARRAY_LEN(limit_columns));
 }
 
 static void begin_target(struct text_out *out, char *buf, size_t size, const struct ctl *ctl,
@@ -107,25 +55,13 @@ int quota_show(const struct ctl *ctl)
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         if (!parts[i].value)
             continue;
-        add_query(&out, before, parts[i].name, parts[i].value);
+        talk_add_query(&out, before, parts[i].name, parts[i].value);
         before = '&';
     }
     if (out.is_full)
         return ctl_fail(EXIT_USAGE, "the names are too long");
     int code = call_api(ctl, "GET", target, TEXT_NONE, &answer);
-    return code ? code : finish(ctl, &answer, print_quota);
-}
-
-/* Numbers go out as they were written: the gateway judges them. */
-static void add_member(struct text_out *out, const char *name, const char *value, bool is_number)
-{
-    if (!value)
-        return;
-    text_out_printf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
-    if (is_number)
-        text_out_add(out, text_of(value));
-    else
-        json_out_string(out, text_of(value));
+    return code ? code : talk_finish(ctl, &answer, print_quota);
 }
 
 static int change(const struct ctl *ctl, const char *verb)
@@ -137,20 +73,20 @@ static int change(const struct ctl *ctl, const char *verb)
     begin_target(&out, target, sizeof(target), ctl, verb);
     text_out_init(&json, body, sizeof(body));
     text_out_char(&json, '{');
-    add_member(&json, "images", ctl->images, true);
-    add_member(&json, "credits", ctl->credits, true);
-    add_member(&json, "until", ctl->until, false);
-    add_member(&json, "limit", ctl->limit, false);
-    add_member(&json, "scope", ctl->scope, false);
-    add_member(&json, "tier", ctl->tier, false);
-    add_member(&json, "team", ctl->team, false);
-    add_member(&json, "model", ctl->model, false);
-    add_member(&json, "id", ctl->id, false);
+    talk_add_member(&json, "images", ctl->images, true);
+    talk_add_member(&json, "credits", ctl->credits, true);
+    talk_add_member(&json, "until", ctl->until, false);
+    talk_add_member(&json, "limit", ctl->limit, false);
+    talk_add_member(&json, "scope", ctl->scope, false);
+    talk_add_member(&json, "tier", ctl->tier, false);
+    talk_add_member(&json, "team", ctl->team, false);
+    talk_add_member(&json, "model", ctl->model, false);
+    talk_add_member(&json, "id", ctl->id, false);
     text_out_char(&json, '}');
     if (out.is_full || json.is_full)
         return ctl_fail(EXIT_USAGE, "the names are too long");
     int code = call_api(ctl, "POST", target, text_out_text(&json), &answer);
-    return code ? code : finish(ctl, &answer, print_quota);
+    return code ? code : talk_finish(ctl, &answer, print_quota);
 }
 
 int quota_grant(const struct ctl *ctl)
@@ -179,7 +115,7 @@ static int print_top(struct text json)
         puts("by this gateway alone: the quota store could not be asked for the others");
     free(gateways);
     free(is_whole);
-    return print_rows(json, "accounts", top_columns, ARRAY_LEN(top_columns));
+    return talk_print_rows(json, "accounts", top_columns, ARRAY_LEN(top_columns));
 }
 
 int quota_top(const struct ctl *ctl)
@@ -191,9 +127,9 @@ int quota_top(const struct ctl *ctl)
     text_out_init(&out, target, sizeof(target));
     text_out_add(&out, TEXT("/v1/quota/top"));
     if (ctl->n)
-        add_query(&out, '?', "n", ctl->n);
+        talk_add_query(&out, '?', "n", ctl->n);
     if (out.is_full)
         return ctl_fail(EXIT_USAGE, "%s is no number of accounts", ctl->n);
     int code = call_api(ctl, "GET", target, TEXT_NONE, &answer);
-    return code ? code : finish(ctl, &answer, print_top);
+    return code ? code : talk_finish(ctl, &answer, print_top);
 }

@@ -174,6 +174,8 @@ static enum status open_parts(struct gate *gate, const struct gate_terms *terms)
         st = pool_init(&gate->pool, gate->loop, &gate->slabs, gate->backends->len, gate->config);
     if (st == ST_OK)
         st = quota_open(terms->store, gate->loop, gate->config, &gate->quota);
+    if (st == ST_OK && terms->keystore)
+        st = keys_open(terms->keystore, gate->loop, &gate->stats, &gate->keys);
     return st;
 }
 
@@ -202,6 +204,7 @@ void gate_end(struct gate *gate)
 {
     if (!gate)
         return;
+    keys_close(&gate->keys);
     if (gate->quota)
         quota_close(&gate->quota);
     if (gate->pool.idle)
@@ -225,8 +228,10 @@ void gate_free(struct gate **where)
     free(gate);
 }
 
-void gate_configure(struct gate *gate, struct config *config)
+void gate_configure(struct gate *gate, struct config *config, struct keystore *keystore)
 {
+    if (keystore && !gate->keys && keys_open(keystore, gate->loop, &gate->stats, &gate->keys))
+        log_event(LOG_ERROR, "keystore_unusable", "worker=%d reason=no_memory", gate->worker);
     config_unref(&gate->config);
     gate->config = config_ref(config);
     gate->pool.idle_us = config->upstream_idle_ms * 1000;

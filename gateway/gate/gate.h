@@ -10,6 +10,7 @@
 #include "gate/accesslog.h"
 #include "gate/outcome.h"
 #include "http/slab.h"
+#include "identity/keystore.h"
 #include "net/listener.h"
 #include "net/mailbox.h"
 #include "quota/quota.h"
@@ -44,6 +45,7 @@ struct gate {
     void *charged_owner;
 
     struct quota *quota; /* owned */
+    struct keys *keys;   /* owned; NULL: there is no keystore */
     struct pool pool;
     struct slab_pool slabs;
     struct http_limits limits;
@@ -76,6 +78,7 @@ struct gate_terms {
     struct backend_set *backends;
     struct shared_gate *shared;
     struct quota_store *store;
+    struct keystore *keystore; /* NULL: none */
     struct gate **peers;
     int peers_len;
 };
@@ -85,8 +88,8 @@ MUST_CHECK enum status gate_open(const struct gate_terms *terms, struct gate **o
  * NULL); then, once no gate can reach another, frees it. */
 void gate_end(struct gate *gate);
 void gate_free(struct gate **gate);
-/* Takes a new generation for requests to come. */
-void gate_configure(struct gate *gate, struct config *config);
+/* Takes a new generation for requests to come, and opens a keystore (NULL: there is none) that is new. */
+void gate_configure(struct gate *gate, struct config *config, struct keystore *keystore);
 /* Closes idle connections; those at work say `Connection: close` (shared->is_draining is set already). */
 void gate_drain(struct gate *gate);
 /* Ends every connection and request at once. */

@@ -2,16 +2,36 @@
 /* identify.c - IDENTIFY: who pays.      Runs on: worker. */
 #include "gate/request.h"
 
-enum status identify_begin(struct request *req)
+static void on_waited(struct op *op, enum status st);
+
+/* The head stays in the client's slab until the body is read, so it is there after each wait. */
+static enum status resolve(struct request *req)
 {
     struct identity_ask ask = {
         .config = req->config,
         .head = &req->client->slab->head,
         .peer = &req->client->peer,
         .client = &req->from,
+        .keys = req->gate->keys,
+        .wait = &req->identity_wait,
     };
+    enum status st = identity_resolve(&ask, &req->identity, &req->identity_fault, &req->op);
 
-    return identity_resolve(&ask, &req->identity, &req->identity_fault, &req->op);
+    req->op.done = st == ST_PENDING ? on_waited : request_on_done;
+    return st;
+}
+
+static void on_waited(struct op *op, enum status st)
+{
+    struct request *req = container_of(op, struct request, op);
+
+    UNUSED(st); /* what was learned is in identity_wait */
+    request_advance(req, resolve(req));
+}
+
+enum status identify_begin(struct request *req)
+{
+    return resolve(req);
 }
 
 static enum outcome outcome_of_fault(enum identity_fault fault)
@@ -25,6 +45,8 @@ static enum outcome outcome_of_fault(enum identity_fault fault)
         return OUTCOME_INVALID_KEY;
     case IDENTITY_FAULT_BAD_TIER:
         return OUTCOME_UNKNOWN_TIER;
+    case IDENTITY_FAULT_UNAVAILABLE:
+        return OUTCOME_STORE_UNAVAILABLE;
     }
     return OUTCOME_INVALID_KEY;
 }

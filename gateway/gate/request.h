@@ -88,6 +88,7 @@ struct request {
     bool is_version_1_0;
     bool is_method_head;
 
+    struct identity_wait identity_wait;
     struct identity_found identity;
     bool is_known; /* identity holds an account */
     enum identity_fault identity_fault;

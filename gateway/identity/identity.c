@@ -8,6 +8,7 @@
 /*    kind       tried by              looks at the key */
 #define SOURCE_TABLE(X)                                                                            \
     X(KEYFILE, identity_by_keyfile, true)                                                          \
+    X(KEYSTORE, identity_by_keystore, true)                                                        \
     X(HEADER, identity_by_header, false)                                                           \
     X(BEARER, identity_by_bearer, true)                                                            \
     X(ADDRESS, identity_by_address, false)
@@ -64,16 +65,18 @@ void identity_account(struct account *out, struct text id, int tier)
 enum status identity_resolve(const struct identity_ask *ask, struct identity_found *out,
                              enum identity_fault *fault, struct op *op)
 {
-    struct identity_case c = {.ask = ask, .credential = credential_read(ask->head)};
+    struct identity_case c = {.ask = ask, .credential = credential_read(ask->head), .op = op};
 
-    UNUSED(op); /* no source here asks elsewhere */
-    for (int i = 0; i < ask->config->identity_len; i++) {
+    for (int i = ask->wait->source; i < ask->config->identity_len; i++) {
         struct identity_found found = {.hides_key = false};
 
         c.source = &ask->config->identity[i];
         enum identity_answer answer = try_source(&c, &found, fault);
         if (answer == IDENTITY_REFUSES)
             return ST_REFUSED;
+        ask->wait->source = i;
+        if (answer == IDENTITY_WAITS)
+            return ST_PENDING;
         if (answer != IDENTITY_DECIDES)
             continue;
         found.kind = c.source->kind;

@@ -10,6 +10,7 @@ struct identity_case {
     const struct identity_ask *ask;
     const struct identity_source *source; /* the one being tried */
     struct credential credential;
+    struct op *op; /* what to wait with */
 };
 
 enum identity_answer {
@@ -17,14 +18,16 @@ enum identity_answer {
     IDENTITY_PASSES,  /* the source does not apply: the next one is tried */
     IDENTITY_DECIDES, /* *out is the account */
     IDENTITY_REFUSES, /* *fault says why; no other source is tried */
+    IDENTITY_WAITS,   /* for c->op; then the source is tried again */
 };
 
-/* Never waits.  out->kind is set by the caller. */
+/* out->kind is set by the caller. */
 typedef enum identity_answer identity_source_fn(const struct identity_case *c,
                                                 struct identity_found *out,
                                                 enum identity_fault *fault);
 
 identity_source_fn identity_by_keyfile;
+identity_source_fn identity_by_keystore;
 identity_source_fn identity_by_header;
 identity_source_fn identity_by_bearer;
 identity_source_fn identity_by_address;

@@ -398,7 +398,7 @@ enum status redis_store_open(const struct config *config, char error[CONFIG_ERRO
     atomic_init(&store->routes_up, 0);
     atomic_flag_clear(&store->is_warned_of);
 
-    enum status st = redis_target_init(&store->target, config, &text);
+    enum status st = redis_target_init(&store->target, &config->store, config, &text);
 
     if (!st)
         st = redis_scripts_init(&store->target.scripts, redis_script_sources, SCRIPTS);

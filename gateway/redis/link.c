@@ -75,8 +75,8 @@ static void drop_connection(struct redis_link *link)
 static void say_down(struct redis_link *link, const char *why)
 {
     if (!link->is_down_said)
-        log_event(LOG_ERROR, "quota_store_down", "store=redis %s=%s why=\"%s\"",
-                  link->target->is_sentinel ? "sentinel" : "node",
+        log_event(LOG_ERROR, link->target->is_keystore ? "keystore_down" : "quota_store_down",
+                  "store=redis %s=%s why=\"%s\"", link->target->is_sentinel ? "sentinel" : "node",
                   redis_place_is_known(&link->place) ? link->place.at : "unknown", why);
     link->is_down_said = true;
 }
@@ -173,8 +173,9 @@ static void say_up(struct redis_link *link)
     link->backoff_us = BACKOFF_MIN_US;
     breaker_succeeded(&link->breaker);
     if (link->is_down_said)
-        log_event(LOG_NOTE, "quota_store_up", "store=redis %s=%s",
-                  link->target->is_sentinel ? "sentinel" : "node", link->place.at);
+        log_event(LOG_NOTE, link->target->is_keystore ? "keystore_up" : "quota_store_up",
+                  "store=redis %s=%s", link->target->is_sentinel ? "sentinel" : "node",
+                  link->place.at);
     link->is_down_said = false;
     link->up(link);
 }

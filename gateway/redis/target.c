@@ -57,18 +57,17 @@ static char *copy(const char *t)
     return t ? strdup(t) : NULL;
 }
 
-static enum status open_tls(struct redis_target *target, const struct config *config,
-                            struct text_out *error)
+static enum status open_tls(struct redis_target *target, const struct store_url *url,
+                            const struct config *config, struct text_out *error)
 {
     struct tls_files files = {config->tls_ca, config->tls_cert, config->tls_key};
 
-    return config->store.is_tls ? tls_new(&files, error, &target->tls) : ST_OK;
+    return url->is_tls ? tls_new(&files, error, &target->tls) : ST_OK;
 }
 
-enum status redis_target_init(struct redis_target *target, const struct config *config,
-                              struct text_out *error)
+enum status redis_target_init(struct redis_target *target, const struct store_url *url,
+                              const struct config *config, struct text_out *error)
 {
-    const struct store_url *url = &config->store;
     enum status st;
 
     *target = (struct redis_target){.topology = url->topology, .db = url->db};
@@ -79,7 +78,7 @@ enum status redis_target_init(struct redis_target *target, const struct config *
     if (!st)
         st = check_places(target, error);
     if (!st)
-        st = open_tls(target, config, error);
+        st = open_tls(target, url, config, error);
     if (st)
         return st;
     target->master = copy(url->master);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* control.c - starts the parts, tells them to end, and watches over them.      Runs on: control thread.
- * The order of starting: configuration, backends, store, workers, listeners, telemetry, admin.  Ending is the reverse. */
+ * The order of starting: configuration, backends, stores, workers, listeners, telemetry, admin.  Ending is the reverse. */
 #include "run/control.h"
 
 #include <signal.h>
@@ -32,6 +32,7 @@ struct control {
     struct loop *loop;
     struct backend_set *backends;
     struct quota_store *store;
+    struct keystore *keystore; /* NULL: no configuration so far has one */
     struct shared_gate shared;
     int workers_len;
     struct worker workers[WORKERS_MAX];
@@ -205,25 +206,50 @@ static void report_restart_changes(const struct control *c, const struct config 
         log_event(LOG_WARN, "restart_needed", "changed=\"%s\"", paths);
 }
 
+/* A keystore that is new is opened; one that is there stays. */
+static enum status open_keystore(struct control *c, const struct config *config)
+{
+    char error[CONFIG_ERROR_MAX] = "";
+    enum status st = ST_OK;
+
+    if (!c->keystore && config_keystore(config))
+        st = keystore_open(config, error, &c->keystore);
+    if (st)
+        fprintf(stderr, "meltguard: %s\n", *error ? error : status_name(st));
+    return st;
+}
+
+static enum status load_next(struct control *c, struct config **out)
+{
+    enum status st = load(c->config_file, out);
+
+    if (st)
+        return st;
+    st = open_keystore(c, *out);
+    if (st)
+        config_unref(out);
+    return st;
+}
+
 /* A file that is wrong changes nothing. */
 static void reload(struct control *c)
 {
     struct config *next = NULL;
 
-    if (load(c->config_file, &next)) {
+    if (load_next(c, &next)) {
         log_event(LOG_ERROR, "reload_refused", "file=%s", c->config_file);
         return;
     }
     next->generation = c->config->generation + 1;
     report_restart_changes(c, next);
-    desk_configure(c->desk, next);
+    desk_configure(c->desk, next, c->keystore);
     config_unref(&c->config);
     c->config = next;
     log_set_level((enum log_level)next->log_level);
     prober_configure(c->prober, next);
     watch_configure(c->watch, next);
     for (int i = 0; i < c->workers_len; i++)
-        worker_configure(&c->workers[i], next);
+        worker_configure(&c->workers[i], next, c->keystore);
     log_event(LOG_NOTE, "reloaded", "generation=%d policy=%s", next->generation, next->policy.name);
 }
 
@@ -282,6 +308,7 @@ static enum status open_workers(struct control *c)
         .backends = c->backends,
         .shared = &c->shared,
         .store = c->store,
+        .keystore = c->keystore,
         .peers = c->gates,
     };
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -331,7 +358,7 @@ static enum status open_shared(struct control *c)
     }
     for (int i = 0; i < c->backends->len; i++)
         c->backends->backends[i].dialect = dialect_find(text_of(c->config->backends[i].dialect));
-    return ST_OK;
+    return open_keystore(c, c->config);
 }
 
 static enum status open_desk(struct control *c)
@@ -340,6 +367,7 @@ static enum status open_desk(struct control *c)
         .loop = c->loop,
         .config = c->config,
         .store = c->store,
+        .keystore = c->keystore,
         .workers = c->workers,
         .workers_len = c->workers_len,
         .own = {routes, c},
@@ -402,6 +430,7 @@ static void end(struct control *c)
     desk_free(&c->desk);
     prober_stop(&c->prober);
     watch_stop(&c->watch);
+    keystore_close(&c->keystore);
     if (c->store)
         quota_store_close(&c->store);
     backend_set_close(&c->backends);

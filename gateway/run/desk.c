@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "admin/api.h"
+#include "admin/keys.h"
 #include "admin/top.h"
 #include "base/log.h"
 #include "run/worker.h"
@@ -12,11 +13,13 @@
 struct desk {
     struct desk_terms terms;
     struct mailbox *boxes[WORKERS_MAX];
-    struct top *top;     /* owned */
-    struct quota *quota; /* owned: this thread's door */
-    struct board *board; /* owned */
-    struct api *api;     /* owned */
-    struct admin *admin; /* owned; NULL: nowhere to listen */
+    struct top *top;           /* owned */
+    struct quota *quota;       /* owned: this thread's door */
+    struct board *board;       /* owned */
+    struct api *api;           /* owned */
+    struct keys *keys;         /* owned: likewise; NULL: there is no keystore */
+    struct keys_api *keys_api; /* owned */
+    struct admin *admin;       /* owned; NULL: nowhere to listen */
 };
 
 static void log_listening(const struct address *address)
@@ -34,8 +37,8 @@ static enum status listen_all(struct desk *desk)
     const struct config *config = desk->terms.config;
     struct admin_terms terms = {
         .loop = desk->terms.loop,
-        .tables_len = 2,
-        .tables = {desk->terms.own, {api_routes, desk->api}},
+        .tables_len = 3,
+        .tables = {desk->terms.own, {api_routes, desk->api}, {keys_routes, desk->keys_api}},
         .token = config->admin_token,
     };
     enum status st = ST_OK;
@@ -52,6 +55,18 @@ static enum status listen_all(struct desk *desk)
         st = admin_open(&terms, &desk->admin);
     for (int i = 0; i < terms.places_len && st == ST_OK; i++)
         log_listening(admin_address(desk->admin, i));
+    return st;
+}
+
+/* One that is new is opened; one that is there stays. */
+static enum status open_keys(struct desk *desk, const struct config *config,
+                             struct keystore *keystore)
+{
+    enum status st = ST_OK;
+
+    if (keystore && !desk->keys)
+        st = keys_open(keystore, desk->terms.loop, NULL, &desk->keys);
+    keys_api_configure(desk->keys_api, config, desk->keys);
     return st;
 }
 
@@ -80,6 +95,10 @@ static enum status open_parts(struct desk *desk)
         .config = terms->config,
     };
     st = api_open(&api, &desk->api);
+    if (st == ST_OK)
+        st = keys_api_open(terms->loop, &desk->keys_api);
+    if (st == ST_OK)
+        st = open_keys(desk, terms->config, terms->keystore);
     return st ? st : listen_all(desk);
 }
 
@@ -103,11 +122,13 @@ enum status desk_open(const struct desk_terms *terms, struct desk **out)
     return ST_OK;
 }
 
-void desk_configure(struct desk *desk, struct config *config)
+void desk_configure(struct desk *desk, struct config *config, struct keystore *keystore)
 {
     desk->terms.config = config;
     api_configure(desk->api, config);
     board_configure(desk->board, config);
+    if (open_keys(desk, config, keystore))
+        log_event(LOG_ERROR, "keystore_unusable", "worker=admin reason=no_memory");
     if (desk->admin)
         admin_set_token(desk->admin, config->admin_token);
 }
@@ -127,6 +148,8 @@ void desk_close(struct desk *desk)
     admin_close(&desk->admin);
     api_close(&desk->api);
     board_close(&desk->board);
+    keys_api_close(&desk->keys_api);
+    keys_close(&desk->keys);
     if (desk->quota)
         quota_close(&desk->quota);
 }

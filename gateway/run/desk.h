@@ -4,6 +4,7 @@
 #pragma once
 
 #include "admin/admin.h"
+#include "identity/keystore.h"
 #include "quota/quota.h"
 
 struct worker;
@@ -12,7 +13,8 @@ struct desk_terms {
     struct loop *loop;
     struct config *config; /* lent until the next desk_configure() */
     struct quota_store *store;
-    struct worker *workers; /* open, not started */
+    struct keystore *keystore; /* NULL: none */
+    struct worker *workers;    /* open, not started */
     int workers_len;
     struct admin_table own; /* what the control thread itself answers */
 };
@@ -21,7 +23,7 @@ struct desk;
 
 /* Listens where the configuration says, perhaps nowhere. */
 MUST_CHECK enum status desk_open(const struct desk_terms *terms, struct desk **out);
-void desk_configure(struct desk *desk, struct config *config);
+void desk_configure(struct desk *desk, struct config *config, struct keystore *keystore);
 /* A worker's account was charged so many images, or was seen (0).  Runs on: that worker. */
 void desk_charged(void *desk, int worker, const struct account *account, int generation,
                   int64_t images, int64_t day);

@@ -14,6 +14,7 @@ struct configure_mail {
     struct mail mail;
     struct worker *worker;
     struct config *config; /* counted */
+    struct keystore *keystore;
 };
 
 /* --- on the worker's thread --------------------------------------------------------------------------------------------- */
@@ -67,7 +68,7 @@ static void deliver_configure(struct mail *mail)
 {
     struct configure_mail *m = container_of(mail, struct configure_mail, mail);
 
-    gate_configure(m->worker->gate, m->config);
+    gate_configure(m->worker->gate, m->config, m->keystore);
     config_unref(&m->config);
     free(m);
 }
@@ -134,7 +135,7 @@ enum status worker_start(struct worker *w)
     return error ? ST_UNAVAILABLE : ST_OK;
 }
 
-void worker_configure(struct worker *w, struct config *config)
+void worker_configure(struct worker *w, struct config *config, struct keystore *keystore)
 {
     struct configure_mail *m = calloc(1, sizeof(*m));
 
@@ -145,6 +146,7 @@ void worker_configure(struct worker *w, struct config *config)
     m->mail.deliver = deliver_configure;
     m->worker = w;
     m->config = config_ref(config);
+    m->keystore = keystore;
     mailbox_post(w->mailbox, &m->mail);
 }
 

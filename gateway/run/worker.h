@@ -28,7 +28,7 @@ MUST_CHECK enum status worker_listen(struct worker *w, struct address *at);
 MUST_CHECK enum status worker_start(struct worker *w);
 
 /* From the control thread. */
-void worker_configure(struct worker *w, struct config *config);
+void worker_configure(struct worker *w, struct config *config, struct keystore *keystore);
 void worker_drain(struct worker *w); /* closes the listeners and idle connections */
 void worker_stop(struct worker *w);  /* ends all at once */
 void worker_join(struct worker *w);

@@ -197,7 +197,9 @@ class Quota(Case):
         for words in ((), ("quota",), ("quota", "show"), ("quota", "show", "a", "b"),
                       ("quota", "grant", "a"), ("quota", "grant", "a", "--images", "1", "--credits", "1"),
                       ("quota", "top", "a"), ("quota", "top", "--tier", "x"), ("nothing", "here"),
-                      ("quota", "show", "a", "--unknown"), ("key", "add", "a", "--tier", "free"),
+                      ("quota", "show", "a", "--unknown"), ("key", "add", "a"), ("key", "revoke"),
+                      ("key", "revoke", "0123456789abcdef", "--account", "a"),
+                      ("key", "revoke", "01234567"), ("key", "import"),
                       ("quota", "show", "a", "--admin", "ftp://x")):
             status, out, err = meltctl(*words)
             self.assertEqual((status, out), (USAGE, ""), words)

@@ -199,7 +199,7 @@ static const struct row {
      "4:30: wrong value 'some' for 'accept', expected any"},
     {IDENTITY("bearer: {tier: free}"), "4:21: no key 'accept' here, expected any"},
     {IDENTITY("password: {tier: free}"),
-     "4:13: unknown key 'password', expected one of: keyfile, header, bearer, address"},
+     "4:13: unknown key 'password', expected one of: keyfile, keystore, header, bearer, address"},
     {IDENTITY(""), "4:12: 0 kinds in one source, expected one a list item"},
     {IDENTITY("bearer: {accept: any, tier: free}, address: {tier: free}"), "4:12: 2 kinds in one"},
     {IDENTITY("keyfile: none.yaml"), "4:22: "},

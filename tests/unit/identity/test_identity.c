@@ -91,7 +91,8 @@ static void add_field(const char *name, struct text value)
 
 static struct identity_found resolve(enum status expected, enum identity_fault expected_fault)
 {
-    struct identity_ask ask = {&config, &head, &peer, &client};
+    struct identity_wait wait = {.source = 0};
+    struct identity_ask ask = {&config, &head, &peer, &client, NULL, &wait};
     struct identity_found found = {.kind = IDENTITY_NONE};
     enum identity_fault fault = IDENTITY_FAULT_NONE;
     struct op op = {.done = NULL};

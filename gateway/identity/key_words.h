@@ -11,5 +11,6 @@
 void key_word_new(char out[KEY_WORD_MAX]);
 /* The key that these bytes are, the first the most significant. */
 void key_word_print(const unsigned char bytes[32], char out[KEY_WORD_MAX]);
-/* SHA-256 of a key, in hex digits. */
+void key_word_sha256(struct text key, unsigned char out[32]);
+/* The same in hex digits. */
 void key_word_digest(struct text key, char out[KEY_DIGEST_MAX]);

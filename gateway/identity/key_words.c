@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* key_words.c - new keys. */
-#include "ctl/key_words.h"
+#include "identity/key_words.h"
 
 #include <string.h>
 #include <sys/random.h>
@@ -42,6 +42,11 @@ void key_word_new(char out[KEY_WORD_MAX])
     ASSERT(getrandom(bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes));
     key_word_print(bytes, out);
     explicit_bzero(bytes, sizeof(bytes));
+}
+
+void key_word_sha256(struct text key, unsigned char out[32])
+{
+    identity_sha256(key, out);
 }
 
 void key_word_digest(struct text key, char out[KEY_DIGEST_MAX])

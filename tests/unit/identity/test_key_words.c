@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "ctl/key_words.h"
+#include "identity/key_words.h"
 
 Test(key_words, digits_are_the_number)
 {
