@@ -115,6 +115,8 @@ void redis_requests_free(struct redis_quota *rq);
  * another node, so that no settle overtakes its commit. */
 bool redis_request_is_behind(const struct redis_request *request);
 bool redis_request_is_elsewhere(const struct redis_request *request);
+/* The place in unsent that it goes before: its settle's, or the end. */
+struct list *redis_request_place(struct redis_request *request);
 /* Ties the request that is about a part of r to it; what ends the reservation unties it. */
 void redis_request_tie(struct redis_request *request, struct reservation *r, int part);
 void redis_request_untie(struct redis_request *request);

@@ -11,10 +11,19 @@ bool redis_request_is_behind(const struct redis_request *request)
     LIST_EACH (node, &request->from->unsent) {
         const struct redis_request *other = container_of(node, struct redis_request, in_unsent);
 
-        if (other->record.handle.bucket == request->record.handle.bucket && other != request->after)
+        if (other == request->after)
+            break;
+        if (other->record.handle.bucket == request->record.handle.bucket)
             return true;
     }
     return redis_request_is_elsewhere(request);
+}
+
+struct list *redis_request_place(struct redis_request *request)
+{
+    struct redis_request *settle = request->after;
+
+    return settle && !list_is_empty(&settle->in_unsent) ? &settle->in_unsent : &request->from->unsent;
 }
 
 bool redis_request_is_elsewhere(const struct redis_request *request)

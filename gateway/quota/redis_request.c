@@ -127,7 +127,7 @@ static void keep(struct redis_request *request)
     request->record.was_sent = request->record.was_sent || request->is_sent;
     request->is_sent = false;
     request->is_reviving = false;
-    list_push_back(&request->from->unsent, &request->in_unsent);
+    list_push_back(redis_request_place(request), &request->in_unsent);
     save(request);
 }
 
