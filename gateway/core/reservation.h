@@ -37,6 +37,9 @@ struct reservation_part {
     uint32_t bucket;
     int token_len;
     unsigned char token[RESERVATION_TOKEN_MAX];
+    int64_t sure_until_us; /* store time until which nobody can have given it back */
+    void *renewal;         /* the store's request on its way, that tells; NULL: none */
+    void *commit;          /* likewise */
 };
 
 struct reservation {

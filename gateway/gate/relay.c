@@ -194,7 +194,21 @@ static enum status piece_came(struct request *req)
     return pump(req);
 }
 
-/* An image whose charge the store would not take is delivered all the same: the GPU did the work. */
+/* An image whose charge the store would not take is delivered all the same: the GPU did the work.  But not one that is no
+ * longer held, while this gateway stood still or had lost its store: others may have used what it was to be charged to. */
+static enum status committed(struct request *req, enum status st)
+{
+    bool is_refused = st != ST_OK && req->reservation.state == RESERVATION_NONE;
+
+    if (is_refused)
+        stats_add(&req->gate->stats, STAT_STORE_OPS,
+                  st == ST_LIMIT ? STORE_OP_REFUSED : STORE_OP_FAILED, 1);
+    if (is_refused && (st == ST_LIMIT || req->terms.on_store_down != STORE_DOWN_OPEN))
+        return st;
+    req->is_without_store = req->is_without_store || is_refused;
+    return pump(req);
+}
+
 static enum status head_came(struct request *req)
 {
     const struct http_head *head = &req->upstream->slab->head;
@@ -207,7 +221,10 @@ static enum status head_came(struct request *req)
     req->answer_head = forward_answer_head(req, head);
     if (!req->answer_head.len)
         return ST_NOMEM;
-    return commit(req) == ST_PENDING ? ST_PENDING : pump(req);
+
+    enum status st = commit(req);
+
+    return st == ST_PENDING ? st : committed(req, st);
 }
 
 static enum status carry_on(struct request *req, enum status st)
@@ -220,6 +237,7 @@ static enum status carry_on(struct request *req, enum status st)
             return whole(req, TEXT_NONE);
         return st == ST_OK ? piece_came(req) : st;
     case RELAY_COMMIT:
+        return committed(req, st);
     case RELAY_CLIENT:
         return pump(req);
     case RELAY_SETTLE:
@@ -289,9 +307,22 @@ static enum outcome outcome_when_broken(struct request *req, enum status st)
     return OUTCOME_BROKEN_OFF;
 }
 
+/* The answer is thrown away. */
+static enum outcome outcome_when_not_held(struct request *req, enum status st)
+{
+    const struct reservation *r = &req->reservation;
+
+    req->answer_head = TEXT_NONE;
+    req->answer_status = 0;
+    return st == ST_LIMIT ? outcome_of_limit(r->limits[r->refused_by].limit.rule.kind)
+                          : OUTCOME_STORE_UNAVAILABLE;
+}
+
 enum step relay_end(struct request *req, enum status st)
 {
     req->op.done = request_on_done;
+    if (st != ST_OK && req->relay_wait == RELAY_COMMIT)
+        return request_end_with(req, outcome_when_not_held(req, st));
     return request_end_with(req,
                             st == ST_OK ? outcome_when_whole(req) : outcome_when_broken(req, st));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outbox.c - an append-only file of checksummed records.      Runs on: worker.
  * A file belongs to whoever holds its lock.  A file that was taken over is unlinked only after its records are in the new
- * one, so each record is in some file at every instant; being in two is harmless. */
+ * one, so each record is in some file at every instant; being in two is harmless.  One that another version of this
+ * program wrote is left alone, and said. */
 
 #include "quota/outbox.h"
 
@@ -79,6 +80,15 @@ static off_t sent_until(int fd)
     return until;
 }
 
+/* Its first record, should there be one, is of another version of this program. */
+static bool is_foreign(int fd)
+{
+    uint64_t version;
+
+    return pread(fd, &version, sizeof(version), 0) == (ssize_t)sizeof(version) &&
+           version != VERSION;
+}
+
 static void take_records(struct taking *taking, int fd)
 {
     off_t until = sent_until(fd);
@@ -102,6 +112,18 @@ static bool is_linked(int fd)
     return fstat(fd, &stat_of) == 0 && stat_of.st_nlink > 0;
 }
 
+static void take_file(struct taking *taking, int fd, const char *path)
+{
+    if (is_foreign(fd)) {
+        log_event(LOG_ERROR, "outbox_foreign",
+                  "path=%s why=\"another version wrote it: start that one once more\"", path);
+        return;
+    }
+    take_records(taking, fd);
+    if (!taking->outbox->is_failing)
+        unlink(path);
+}
+
 static void take_over(struct taking *taking, const char *folder, const char *name)
 {
     char path[PATH_MAX];
@@ -113,11 +135,8 @@ static void take_over(struct taking *taking, const char *folder, const char *nam
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_linked(fd)) {
-        take_records(taking, fd);
-        if (!taking->outbox->is_failing)
-            unlink(path);
-    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_linked(fd))
+        take_file(taking, fd, path);
     close(fd);
 }
 

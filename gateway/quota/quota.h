@@ -58,7 +58,11 @@ struct quota_ops {
     enum status (*reserve)(struct quota *q, struct reservation *r, struct op *op);
     /* Commit and, where used_images >= 0, settle with it in the same call (the whole answer is at hand).  ST_OK or
      * ST_PENDING; done once it is on its way to the store (or acknowledged, by configuration), or durable on disk for
-     * later.  r is COMMITTED or SETTLED from the call on. */
+     * later.  r is COMMITTED or SETTLED from the call on.
+     *
+     * A HELD one whose lease may be over by then, so that others may have its images, is reserved anew, with the limits
+     * looked at.  Then it may end as a reserve does, with ST_LIMIT or ST_UNAVAILABLE; r is NONE, and nothing must be
+     * delivered for it.  (A store that fails otherwise says ST_UNAVAILABLE and leaves r as it is.) */
     enum status (*commit)(struct quota *q, struct reservation *r, int64_t used_images,
                           struct op *op);
     /* Never fails for the caller; the store retries.  r is SETTLED from the call on and may be freed at once.  Sent

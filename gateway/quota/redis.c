@@ -27,14 +27,13 @@ static struct redis_quota *redis_of(struct quota *q)
 
 /* --- questions --- */
 
-/* A question about r, about whose first part nobody need be asked in vain. */
-static enum status ask(struct redis_quota *rq, struct redis_request *request, struct reservation *r,
-                       struct op *op)
+enum status redis_request_ask(struct redis_request *request, struct reservation *r, struct op *op)
 {
     if (!request)
         return ST_UNAVAILABLE;
     redis_request_begin(request, r);
-    if (redis_link_is_refusing(redis_route_link(&rq->route, request->record.handle.bucket))) {
+    if (redis_link_is_refusing(
+            redis_route_link(&request->from->route, request->record.handle.bucket))) {
         free(request);
         return ST_UNAVAILABLE;
     }
@@ -45,19 +44,16 @@ static enum status ask(struct redis_quota *rq, struct redis_request *request, st
 
 static enum status reserve(struct quota *q, struct reservation *r, struct op *op)
 {
-    struct redis_quota *rq = redis_of(q);
-
-    return ask(rq, redis_request_new(rq, REQUEST_RESERVE), r, op);
+    return redis_request_ask(redis_request_new(redis_of(q), REQUEST_RESERVE), r, op);
 }
 
 static enum status inspect(struct quota *q, struct reservation *r, struct op *op)
 {
-    struct redis_quota *rq = redis_of(q);
-    struct redis_request *request = redis_request_new(rq, REQUEST_ASK);
+    struct redis_request *request = redis_request_new(redis_of(q), REQUEST_ASK);
 
     if (request)
         request->task = TASK_INSPECT;
-    return ask(rq, request, r, op);
+    return redis_request_ask(request, r, op);
 }
 
 static enum redis_task task_of(enum quota_change_kind kind)
@@ -78,8 +74,7 @@ static enum redis_task task_of(enum quota_change_kind kind)
 static enum status amend(struct quota *q, struct reservation *r, const struct quota_change *change,
                          struct op *op)
 {
-    struct redis_quota *rq = redis_of(q);
-    struct redis_request *request = redis_request_new(rq, REQUEST_ASK);
+    struct redis_request *request = redis_request_new(redis_of(q), REQUEST_ASK);
 
     if (request) {
         request->task = task_of(change->kind);
@@ -87,7 +82,7 @@ static enum status amend(struct quota *q, struct reservation *r, const struct qu
         request->amend_until_s = change->until_s;
         request->record.expires_us = quota_now_us(q) + AMEND_MEMORY_US;
     }
-    return ask(rq, request, r, op);
+    return redis_request_ask(request, r, op);
 }
 
 /* --- the end of a hold --- */
@@ -112,63 +107,98 @@ static int64_t row_expiry_s(const struct quota *q, const struct reservation *r, 
     return redis_row_expiry(end_s, p->bucket, q->lease_us);
 }
 
+struct redis_request *redis_request_new_end(struct redis_quota *rq, struct reservation *r, int part,
+                                            enum outbox_kind kind)
+{
+    struct redis_request *request = redis_request_new(rq, REQUEST_END);
+
+    if (kind == OUTBOX_SETTLE)
+        redis_request_tie_settle(request, r, part);
+    if (!request)
+        return NULL;
+    if (kind == OUTBOX_COMMIT)
+        redis_request_tie(request, r, part);
+    request->record = (struct outbox_record){
+        .handle = handle_of(r, part),
+        .kind = kind,
+        .expires_us = r->expires_us,
+        .row_expiry_s = row_expiry_s(&rq->base, r, part),
+        .used_images = r->used_images,
+    };
+    return request;
+}
+
 /* A request for each part that is held. */
 struct ending {
     int len;
     struct redis_request *requests[RESERVATION_PARTS_MAX];
 };
 
-/* Changes the state of r, and says it. */
-static struct ending ending(struct quota *q, struct reservation *r, enum outbox_kind kind,
-                            int64_t used_images)
+/* Changes the state of r. */
+static void change(struct quota *q, struct reservation *r, int64_t used_images)
 {
+    if (used_images >= 0)
+        (void)reservation_settle(r, used_images);
+    else if (r->state == RESERVATION_HELD)
+        reservation_commit(r);
+    if (used_images < 0)
+        r->expires_us = quota_now_us(q) + q->lease_us;
+}
+
+/* Changes the state of r, and says it. */
+static struct ending ending(struct quota *q, struct reservation *r, int64_t used_images)
+{
+    enum outbox_kind kind = used_images >= 0 ? OUTBOX_SETTLE : OUTBOX_COMMIT;
     struct ending ending = {.len = 0};
     bool was_held = r->state == RESERVATION_HELD;
 
-    if (kind == OUTBOX_SETTLE)
-        (void)reservation_settle(r, used_images);
-    else if (was_held)
-        reservation_commit(r);
-    if (kind == OUTBOX_COMMIT)
-        r->expires_us = quota_now_us(q) + q->lease_us;
+    change(q, r, used_images);
     for (int i = 0; i < r->parts_len; i++) {
         struct redis_request *request =
-            r->parts[i].is_held ? redis_request_new(redis_of(q), REQUEST_END) : NULL;
+            r->parts[i].is_held ? redis_request_new_end(redis_of(q), r, i, kind) : NULL;
 
         if (!request)
             continue;
-        request->record = (struct outbox_record){
-            .handle = handle_of(r, i),
-            .kind = kind,
-            .expires_us = r->expires_us,
-            .row_expiry_s = row_expiry_s(q, r, i),
-            .used_images = r->used_images,
-            .charges_if_gone = was_held && (kind == OUTBOX_COMMIT || r->used_images > 0),
-        };
+        if (was_held && (kind == OUTBOX_COMMIT || r->used_images > 0)) {
+            request->record.charges_if_gone = true;
+            request->sure_until_us = r->parts[i].sure_until_us;
+        }
         ending.requests[ending.len++] = request;
     }
     return ending;
 }
 
-static bool is_up_for(const struct redis_request *request)
+static bool is_up_for(const struct redis_quota *rq, uint32_t bucket)
 {
-    return redis_link_is_up(redis_route_link(&request->from->route, request->record.handle.bucket));
+    return redis_link_is_up(
+        redis_route_link((struct redis_route *)(uintptr_t)&rq->route, bucket));
+}
+
+/* Images are about to be delivered, for a hold that others may have given back.  What cannot be sent at once has no reply
+ * that would tell, so then the clock is read anew. */
+static bool is_late(struct quota *q, const struct reservation *r, int64_t used_images)
+{
+    if (r->state != RESERVATION_HELD || used_images == 0)
+        return false;
+    return redis_hold_is_late(r, is_up_for(redis_of(q), r->parts[0].bucket) ? quota_now_us(q)
+                                                                            : redis_fresh_now_us(q));
 }
 
 /* The op waits for those that can be sent now; what cannot is on disk at once. */
-static enum status commit(struct quota *q, struct reservation *r, int64_t used_images,
-                          struct op *op)
+static enum status end_and_wait(struct quota *q, struct reservation *r, int64_t used_images,
+                                struct op *op)
 {
-    enum outbox_kind kind = used_images >= 0 ? OUTBOX_SETTLE : OUTBOX_COMMIT;
-    struct ending end = ending(q, r, kind, used_images);
+    struct ending end = ending(q, r, used_images);
     struct redis_request *waits[RESERVATION_PARTS_MAX];
     int waits_len = 0;
 
     for (int i = 0; i < end.len; i++)
-        if (is_up_for(end.requests[i]))
+        if (is_up_for(redis_of(q), end.requests[i]->record.handle.bucket))
             waits[waits_len++] = end.requests[i];
-    if (waits_len > 0)
+    if (waits_len > 0) {
         redis_request_wait(waits[0], op);
+        waits[0]->r = r;
+    }
     if (waits_len > 1) {
         waits[0]->partner = waits[1];
         waits[1]->partner = waits[0];
@@ -180,9 +210,18 @@ static enum status commit(struct quota *q, struct reservation *r, int64_t used_i
     return end.len > 0 ? ST_OK : ST_UNAVAILABLE;
 }
 
+static enum status commit(struct quota *q, struct reservation *r, int64_t used_images,
+                          struct op *op)
+{
+    if (!is_late(q, r, used_images))
+        return end_and_wait(q, r, used_images, op);
+    change(q, r, used_images);
+    return redis_late_ask(redis_of(q), r, op);
+}
+
 static void settle(struct quota *q, struct reservation *r, int64_t used_images)
 {
-    struct ending end = ending(q, r, OUTBOX_SETTLE, used_images);
+    struct ending end = ending(q, r, used_images);
 
     for (int i = 0; i < end.len; i++)
         redis_request_launch(end.requests[i]);
@@ -197,11 +236,13 @@ static void adopt(struct quota *q, struct reservation *r)
 static void renew(struct quota *q, struct reservation *r)
 {
     for (int i = 0; i < r->parts_len; i++) {
-        struct redis_request *request =
-            r->parts[i].is_held ? redis_request_new(redis_of(q), REQUEST_RENEW) : NULL;
+        struct redis_request *request = r->parts[i].is_held && !r->parts[i].renewal
+                                            ? redis_request_new(redis_of(q), REQUEST_RENEW)
+                                            : NULL;
 
         if (!request)
             continue;
+        redis_request_tie(request, r, i);
         request->record.handle = handle_of(r, i);
         request->record.expires_us = r->expires_us;
         request->is_committed = r->state == RESERVATION_COMMITTED;

@@ -53,16 +53,18 @@ struct redis_request {
     bool is_sent;
     bool is_redirected;  /* the route knows where to: redis_route_resend_link() */
     bool is_replicating; /* END: it was acknowledged; replicas are waited for */
-    bool is_reviving;    /* END: it had expired; it is charged again first */
+    bool is_reviving;    /* END: it had expired, and is done all the same */
+    bool is_forced;      /* END: then also without a trace of it */
+    bool is_void;        /* END: something else was asked instead; whatever its answer */
     bool is_on_disk;
     bool is_committed; /* RENEW: which of the two scores */
     int rounds;        /* how often it was sent again */
     struct list in_unsent;
     struct list in_ops;
     struct op *op;         /* NULL: nobody waits */
-    struct reservation *r; /* lent by the caller while it waits for how its limits stand */
+    struct reservation *r; /* lent by the caller while it waits for how its limits stand, or for its commit */
 
-    /* RESERVE, ASK: which part, and since when. */
+    /* All but POLL: which part.  RESERVE, ASK: since when. */
     int part;
     int limits_len; /* of the part */
     int64_t asked_us;
@@ -71,14 +73,26 @@ struct redis_request {
     int64_t amend_units;
     int64_t amend_until_s;
     bool is_announcing;         /* ASK: all parts are amended */
+    bool is_late;               /* RESERVE: of what is called committed, and may have ended: redis_late.c */
     bool has_earlier;           /* RESERVE: the part before is held */
     struct hold_handle earlier; /* then: that one */
 
     struct redis_request *partner; /* END: of the other part; the op goes with whichever is later */
+    int64_t sure_until_us;         /* END: the hold's, where images may be delivered after it; else INT64_MAX */
+
+    struct reservation *about;    /* RENEW, and END of a commit: told how it ended, while it is not settled */
+    struct redis_request *before; /* END of a settle: its commit, on its way; NULL: none */
+    struct redis_request *after;  /* END of a commit: its settle */
 };
 
 /* NULL: no memory (logged). */
 struct redis_request *redis_request_new(struct redis_quota *rq, enum redis_request_kind kind);
+/* redis.c: one that commits or settles a part of r, as r says. */
+struct redis_request *redis_request_new_end(struct redis_quota *rq, struct reservation *r, int part,
+                                            enum outbox_kind kind);
+/* redis.c: a question about r, about whose first part nobody need be asked in vain.  The request may be NULL. */
+MUST_CHECK enum status redis_request_ask(struct redis_request *request, struct reservation *r,
+                                         struct op *op);
 void redis_request_wait(struct redis_request *request, struct op *op);
 /* A RESERVE or ASK about r begins with its first part. */
 void redis_request_begin(struct redis_request *request, struct reservation *r);
@@ -98,10 +112,37 @@ bool redis_requests_are_due(const struct redis_quota *rq);
 /* After the links were closed. */
 void redis_requests_free(struct redis_quota *rq);
 
-/* redis_order.c: an END must wait for another of its bucket that waits, so that no settle overtakes its commit. */
+/* redis_order.c: an END must wait for another of its bucket that waits, and a settle for its commit that is on its way to
+ * another node, so that no settle overtakes its commit. */
 bool redis_request_is_behind(const struct redis_request *request);
-/* The settle of the same hold, if it was sent after this commit, wherever it is on its way; else NULL. */
-struct redis_request *redis_request_settle_behind(const struct redis_request *commit);
+bool redis_request_is_elsewhere(const struct redis_request *request);
+/* The place in unsent that it goes before: its settle's, or the end. */
+struct list *redis_request_place(struct redis_request *request);
+/* Ties the request that is about a part of r to it; what ends the reservation unties it. */
+void redis_request_tie(struct redis_request *request, struct reservation *r, int part);
+void redis_request_untie(struct redis_request *request);
+/* The reservation is settled by that request: nothing is told to it any more. */
+void redis_request_tie_settle(struct redis_request *settle, struct reservation *r, int part);
+/* An END is over; if it was a commit, its settle may go. */
+void redis_request_ended(struct redis_request *request);
+
+/* redis_late.c: leases that may have ended while this process stood still, or Redis was away. */
+/* By a clock read now. */
+bool redis_request_is_late(const struct redis_request *end);
+bool redis_hold_is_late(const struct reservation *r, int64_t now_us);
+int64_t redis_fresh_now_us(const struct quota *q);
+/* The first instant by which the hold may be given back, of a lease until then. */
+int64_t redis_sure_until_us(int64_t expires_us);
+/* Asks for what r, which is called committed or settled, may have lost; ST_OK, ST_LIMIT, ST_UNAVAILABLE or ST_PENDING as
+ * of a reserve.  Where it is not OK, r is given back, and NONE. */
+MUST_CHECK enum status redis_late_ask(struct redis_quota *rq, struct reservation *r, struct op *op);
+/* A commit of images that were not delivered yet has found nothing: its op waits for that question instead. */
+void redis_late_instead(struct redis_request *end);
+/* How that question ended. */
+void redis_late_held(struct redis_request *question);
+void redis_late_refused(struct redis_quota *rq, struct reservation *r);
+/* A renewal is over; NULL: whether it was done is not known. */
+void redis_renewal_ended(struct redis_request *renewal, const redisReply *reply);
 
 /* redis_board.c; as the ops say. */
 void redis_board_post(struct quota *q, const struct quota_note *note);

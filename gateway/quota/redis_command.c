@@ -43,7 +43,8 @@ static void write_limits(struct redis_request *request, struct redis_link *link)
     redis_plan_make(&question, &plan);
     begin_script(link, is_amend ? SCRIPT_AMEND : SCRIPT_LIMITS, handle, plan.rows, plan.rows_len,
                  is_amend ? 6 : 5);
-    redis_link_arg_int(link, redis_score(request->record.expires_us, request->task >= TASK_GRANT));
+    redis_link_arg_int(link, redis_score(request->record.expires_us,
+                                         request->is_late || request->task >= TASK_GRANT));
     redis_link_arg_int(link, 0);
     redis_link_arg_int(link, redis_horizon(quota_now_us(&rq->base)));
     redis_link_arg_int(link, request->task);
@@ -67,7 +68,7 @@ static void write_rows(struct redis_request *request, struct redis_link *link)
             redis_row_key(handle->bucket, redis_row_letter(&limit->rule), limit->window.ordinal);
     }
     begin_script(link, SCRIPT_ROWS, handle, rows, part->len, 4 + 2 * part->len);
-    redis_link_arg_int(link, redis_score(request->record.expires_us, false));
+    redis_link_arg_int(link, redis_score(request->record.expires_us, request->is_late));
     redis_link_arg_int(link, r->held_images);
     redis_link_arg_int(link, redis_horizon(quota_now_us(&rq->base)));
     redis_link_arg_int(link, request->task == TASK_REAP_AND_RESERVE);
@@ -84,7 +85,8 @@ static void write_reserve(struct redis_request *request, struct redis_link *link
 {
     struct redis_quota *rq = request->from;
 
-    request->task = ++rq->reserves % REAP_EVERY == 0 ? TASK_REAP_AND_RESERVE : TASK_RESERVE;
+    request->task = request->is_late || ++rq->reserves % REAP_EVERY == 0 ? TASK_REAP_AND_RESERVE
+                                                                         : TASK_RESERVE;
     if (request->record.expires_us == 0) /* a lease counts from the first time it is asked for */
         request->record.expires_us = quota_now_us(&rq->base) + rq->base.lease_us;
     if (redis_part_is_rows(request->r, request->part))
@@ -135,13 +137,16 @@ static void write_revive(struct redis_request *request, struct redis_link *link)
     const struct outbox_record *record = &request->record;
     int64_t now_us = quota_now_us(&rq->base);
     int64_t expires_us = MAX(record->expires_us, now_us + rq->base.lease_us);
-    struct redis_key rows[TOKEN_ROWS_MAX];
-    int len = redis_token_rows(&record->handle, rows);
+    struct redis_key keys[1 + TOKEN_ROWS_MAX];
+    int len = redis_token_rows(&record->handle, keys + 1);
 
-    begin_script(link, SCRIPT_REVIVE, &record->handle, rows, len, 3);
+    keys[0] = redis_tombs_key(&record->handle);
+    begin_script(link, SCRIPT_REVIVE, &record->handle, keys, 1 + len, 5);
     redis_link_arg_int(link, redis_score(expires_us, true));
     redis_link_arg_int(link, now_us);
     redis_link_arg_int(link, record->row_expiry_s);
+    redis_link_arg_int(link, request->is_forced);
+    redis_link_arg_int(link, record->kind == OUTBOX_COMMIT ? -1 : record->used_images);
 }
 
 static void write_end(struct redis_request *request, struct redis_link *link)

@@ -11,37 +11,78 @@ bool redis_request_is_behind(const struct redis_request *request)
     LIST_EACH (node, &request->from->unsent) {
         const struct redis_request *other = container_of(node, struct redis_request, in_unsent);
 
+        if (other == request->after)
+            break;
         if (other->record.handle.bucket == request->record.handle.bucket)
             return true;
     }
-    return false;
+    return redis_request_is_elsewhere(request);
 }
 
-static bool is_settle_of(const struct redis_request *request, const struct redis_request *commit)
+struct list *redis_request_place(struct redis_request *request)
 {
-    return request->kind == REQUEST_END && request->record.kind == OUTBOX_SETTLE &&
-           request->record.handle.bucket == commit->record.handle.bucket &&
-           redis_token_id(&request->record.handle) == redis_token_id(&commit->record.handle);
+    struct redis_request *settle = request->after;
+
+    return settle && !list_is_empty(&settle->in_unsent) ? &settle->in_unsent : &request->from->unsent;
 }
 
-struct redis_request *redis_request_settle_behind(const struct redis_request *commit)
+bool redis_request_is_elsewhere(const struct redis_request *request)
 {
-    const struct redis_quota *rq = commit->from;
+    const struct redis_request *commit = request->before;
 
-    for (int i = 0; i < rq->route.nodes_len; i++) {
-        LIST_EACH (node, &rq->route.nodes[i]->link.calls) {
-            struct redis_call *call = container_of(node, struct redis_call, link);
-            struct redis_request *request = container_of(call, struct redis_request, call);
+    return commit && commit->is_sent &&
+           commit->call.of != redis_route_link(&request->from->route, request->record.handle.bucket);
+}
 
-            if (call->done == commit->call.done && is_settle_of(request, commit))
-                return request;
-        }
-    }
-    LIST_EACH (node, &rq->unsent) {
-        struct redis_request *request = container_of(node, struct redis_request, in_unsent);
+/* --- a reservation, and what is on its way about it --- */
 
-        if (is_settle_of(request, commit))
-            return request;
-    }
-    return NULL;
+static void **tie_of(const struct redis_request *request)
+{
+    struct reservation_part *part = &request->about->parts[request->part];
+
+    return request->kind == REQUEST_RENEW ? &part->renewal : &part->commit;
+}
+
+void redis_request_tie(struct redis_request *request, struct reservation *r, int part)
+{
+    request->about = r;
+    request->part = part;
+    *tie_of(request) = request;
+}
+
+void redis_request_untie(struct redis_request *request)
+{
+    if (request->about)
+        *tie_of(request) = NULL;
+    request->about = NULL;
+    if (request->before)
+        request->before->after = NULL;
+    if (request->after)
+        request->after->before = NULL;
+    request->before = NULL;
+    request->after = NULL;
+}
+
+void redis_request_tie_settle(struct redis_request *settle, struct reservation *r, int part)
+{
+    struct redis_request *renewal = r->parts[part].renewal;
+    struct redis_request *commit = r->parts[part].commit;
+
+    if (renewal)
+        redis_request_untie(renewal);
+    if (!commit)
+        return;
+    redis_request_untie(commit);
+    commit->after = settle;
+    if (settle)
+        settle->before = commit;
+}
+
+void redis_request_ended(struct redis_request *request)
+{
+    struct redis_request *settle = request->after;
+
+    redis_request_untie(request);
+    if (settle && !list_is_empty(&settle->in_unsent))
+        redis_requests_send(request->from);
 }

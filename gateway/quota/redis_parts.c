@@ -55,7 +55,8 @@ void redis_request_begin(struct redis_request *request, struct reservation *r)
     request->asked_us = quota_now_us(q);
     request->amends = quota_amends(q);
     request->r = r;
-    make_tokens(request, r);
+    if (!request->is_late)
+        make_tokens(request, r);
     take_part(request);
 }
 
@@ -103,10 +104,15 @@ static enum status hold(struct redis_request *request)
 {
     struct reservation *r = request->r;
 
-    for (int i = 0; i < r->parts_len; i++)
+    for (int i = 0; i < r->parts_len; i++) {
         r->parts[i].is_held = true;
+        r->parts[i].sure_until_us = redis_sure_until_us(request->record.expires_us);
+    }
     request->has_earlier = false;
-    quota_hold(&request->from->base, r, request->record.expires_us);
+    if (request->is_late)
+        redis_late_held(request);
+    else
+        quota_hold(&request->from->base, r, request->record.expires_us);
     return ST_OK;
 }
 

@@ -29,6 +29,7 @@ struct redis_request *redis_request_new(struct redis_quota *rq, enum redis_reque
     request->from = rq;
     request->kind = kind;
     request->call.done = on_done;
+    request->sure_until_us = INT64_MAX;
     list_init(&request->call.link);
     list_init(&request->in_unsent);
     list_init(&request->in_ops);
@@ -51,6 +52,7 @@ static void forget(struct redis_request *request)
 static void hand_op_on(struct redis_request *request)
 {
     struct redis_request *partner = request->partner;
+    struct reservation *r = request->r;
     struct op *op = request->op;
 
     partner->partner = NULL;
@@ -59,6 +61,7 @@ static void hand_op_on(struct redis_request *request)
         return;
     forget(request);
     redis_request_wait(partner, op);
+    partner->r = r;
 }
 
 /* Nobody waits for the request from here on. */
@@ -69,6 +72,8 @@ static void wake(struct redis_request *request, enum status st)
 
     struct op *op = request->op;
 
+    if (request->is_late && request->r && st != ST_OK)
+        redis_late_refused(request->from, request->r);
     forget(request);
     if (op)
         op_done(op, st);
@@ -121,7 +126,8 @@ static void keep(struct redis_request *request)
 {
     request->record.was_sent = request->record.was_sent || request->is_sent;
     request->is_sent = false;
-    list_push_back(&request->from->unsent, &request->in_unsent);
+    request->is_reviving = false;
+    list_push_back(redis_request_place(request), &request->in_unsent);
     save(request);
 }
 
@@ -187,6 +193,7 @@ static void end(struct redis_request *request)
     if (request->is_on_disk && --rq->on_disk == 0)
         outbox_clear(rq->outbox);
     wake(request, ST_OK);
+    redis_request_ended(request);
     free(request);
 }
 
@@ -208,7 +215,7 @@ static void lost(struct redis_request *request)
             drop_question(request);
         return; /* who waits for it waits on for the link, or is told when all calls are accounted for */
     case REQUEST_RENEW:
-        free(request); /* all leases are renewed when the link is up again */
+        redis_renewal_ended(request, NULL); /* all leases are renewed when the link is up again */
         return;
     case REQUEST_END:
         keep(request);
@@ -236,7 +243,7 @@ static void park(struct redis_request *request)
     if (request->kind == REQUEST_END)
         keep(request);
     else if (request->kind == REQUEST_RENEW)
-        free(request);
+        redis_renewal_ended(request, NULL);
     else if (request->kind == REQUEST_POLL)
         poll_ended(request);
     else if (!request->op)
@@ -352,18 +359,30 @@ static void acknowledged(struct redis_request *request)
     redis_link_wait(link, &request->call);
 }
 
-/* The hold had expired and was given back, but its images were made: it is charged again. */
+/* Is there something to be done where the hold is gone? */
+static bool is_owed(const struct redis_request *request)
+{
+    const struct outbox_record *record = &request->record;
+
+    return record->kind == OUTBOX_COMMIT || record->charges_if_gone ||
+           record->used_images < redis_token_images(&record->handle);
+}
+
+/* Of what is settled at once the other part may be gone for good, so only a single one can be asked for anew. */
+static bool is_undelivered(const struct redis_request *request)
+{
+    bool is_awaited = request->op || (request->partner && request->partner->op);
+
+    if (!request->record.charges_if_gone || !is_awaited)
+        return false;
+    return request->record.kind == OUTBOX_COMMIT || (request->op && request->r->parts_len == 1);
+}
+
+/* The hold has expired, but its images are delivered, or were never made. */
 static void revive(struct redis_request *request)
 {
-    struct redis_request *settle =
-        request->record.kind == OUTBOX_COMMIT ? redis_request_settle_behind(request) : NULL;
-
-    if (settle) {
-        settle->record.charges_if_gone = settle->record.used_images > 0;
-        end(request);
-        return;
-    }
-    log_event(LOG_NOTE, "quota_charged_again", "store=redis why=\"its lease had ended\"");
+    if (request->record.charges_if_gone && !request->record.was_sent)
+        request->is_forced = true;
     request->is_reviving = true;
     go(request);
 }
@@ -373,14 +392,15 @@ static void end_answered(struct redis_request *request, const redisReply *reply)
     bool is_revived = request->is_reviving;
 
     request->is_reviving = false;
-    if (is_revived && request->record.kind == OUTBOX_SETTLE) {
-        request->record.charges_if_gone = false;
-        go(request);
-    } else if (!is_revived && reply->integer == 0 && request->record.charges_if_gone &&
-               !request->record.was_sent) {
-        revive(request);
-    } else {
+    if (is_revived && reply->integer != 0 && request->record.charges_if_gone)
+        log_event(LOG_NOTE, "quota_charged_again", "store=redis why=\"its lease had ended\"");
+    if (is_revived || reply->integer != 0 || request->is_void || !is_owed(request)) {
         acknowledged(request);
+    } else if (is_undelivered(request)) {
+        redis_late_instead(request);
+        end(request);
+    } else {
+        revive(request);
     }
 }
 
@@ -447,7 +467,7 @@ static void answered(struct redis_request *request, const redisReply *reply)
     if (request->kind == REQUEST_POLL)
         poll_answered(request, reply);
     else if (request->kind == REQUEST_RENEW)
-        free(request);
+        redis_renewal_ended(request, reply);
     else if (request->kind == REQUEST_ASK && request->is_announcing)
         announced(request);
     else if (request->kind == REQUEST_END && reply->type == REDIS_REPLY_INTEGER)
@@ -475,7 +495,10 @@ static void on_done(struct redis_call *call, const redisReply *reply)
 
 static void on_written(struct redis_call *call)
 {
-    wake(container_of(call, struct redis_request, call), ST_OK);
+    struct redis_request *request = container_of(call, struct redis_request, call);
+
+    if (!redis_request_is_late(request)) /* else its reply says whether the hold was there still */
+        wake(request, ST_OK);
 }
 
 /* --- all of them --- */
@@ -510,7 +533,7 @@ void redis_requests_send(struct redis_quota *rq)
 
         struct redis_link *link = link_of(request);
 
-        if (!redis_link_is_up(link))
+        if (!redis_link_is_up(link) || redis_request_is_elsewhere(request))
             continue;
         list_remove(node);
         transmit(request, link, false);
@@ -547,6 +570,15 @@ static struct redis_request *first_to_tell(struct redis_quota *rq)
     return NULL;
 }
 
+/* It is kept, on disk where that works; but nothing is delivered for a hold that is not to be relied on. */
+static void tell_kept(struct redis_request *request)
+{
+    if (request->record.kind == OUTBOX_COMMIT && redis_request_is_late(request))
+        redis_late_instead(request);
+    else
+        wake(request, ST_OK);
+}
+
 /* Its link has it still, but nobody waits for a Redis that is slow. */
 static void tell_on_way(struct redis_request *request)
 {
@@ -557,7 +589,7 @@ static void tell_on_way(struct redis_request *request)
     }
     request->record.was_sent = true;
     save(request);
-    wake(request, ST_OK);
+    tell_kept(request);
 }
 
 void redis_requests_lost(struct redis_quota *rq)
@@ -566,7 +598,7 @@ void redis_requests_lost(struct redis_quota *rq)
         if (request->is_sent)
             tell_on_way(request);
         else if (request->kind == REQUEST_END)
-            wake(request, ST_OK); /* it is kept, on disk where that works */
+            tell_kept(request);
         else
             fail_question(request);
     }
@@ -591,6 +623,7 @@ void redis_requests_free(struct redis_quota *rq)
 
         list_remove(node);
         forgotten += !request->is_on_disk;
+        redis_request_untie(request);
         free(request);
     }
     if (forgotten > 0)

@@ -14,7 +14,8 @@
 /* A row of ROLLING. */
 #define LUA_SLOTS ">I6I4I4I4I4I4I4I4I4I4I4I4I4I4"
 
-/* move(): gives back what so many images of a token were charged (negative: charges it again).
+/* move(): gives back what so many images of a token were charged (negative: charges it again; none: looks at all that it
+ * would change, and changes nothing).
  * A calendar row that HINCRBY had to make is removed again; a row of segments has moved on to the next one, or is where
  * it was charged, or is gone.  Of a RATE comes back only what has not dripped away since. */
 #define LUA_MOVE \
@@ -28,7 +29,7 @@
     "  return string.sub(suffix, 1, 1) .. digits\n" \
     "end\n" \
     "local function move_calendar(row, field, n, span, expires)\n" \
-    "  if n == 0 then return end\n" \
+    "  if n == 0 then redis.call('HEXISTS', row, field) return end\n" \
     "  local after = redis.call('HINCRBY', row, field, -n)\n" \
     "  local used = (after + n) % span\n" \
     "  if n < 0 then\n" \
@@ -42,7 +43,7 @@
     "local function move_rate(prefix, suffix, field, us)\n" \
     "  for _, s in ipairs({later(suffix), suffix}) do\n" \
     "    if redis.call('HEXISTS', prefix .. s, field) == 1 then\n" \
-    "      redis.call('HINCRBY', prefix .. s, field, -us)\n" \
+    "      if us ~= 0 then redis.call('HINCRBY', prefix .. s, field, -us) end\n" \
     "      return\n" \
     "    end\n" \
     "  end\n" \
@@ -53,12 +54,15 @@
     "    if row then\n" \
     "      local t = {struct.unpack(slots, row)}\n" \
     "      local i = slot - t[1] + 14\n" \
-    "      if i < 2 or i > 14 then return end\n" \
+    "      if n == 0 or i < 2 or i > 14 then return end\n" \
     "      t[i] = math.max(t[i] - n, 0)\n" \
     "      redis.call('HSET', prefix .. s, field, struct.pack(slots, unpack(t, 1, 14)))\n" \
     "      return\n" \
     "    end\n" \
     "  end\n" \
+    "end\n" \
+    "local function held(token)\n" \
+    "  return string.byte(token, 15) * 256 + string.byte(token, 16)\n" \
     "end\n" \
     "local function move(token, images, now, expires)\n" \
     "  local prefix, field = string.sub(KEYS[1], 1, -2), string.sub(token, 1, 6)\n" \
@@ -72,10 +76,9 @@
     "    elseif letter == 105 then\n" \
     "      at = at + 1\n" \
     "    elseif letter == 103 then\n" \
-    "      local held = string.byte(token, 15) * 256 + string.byte(token, 16)\n" \
-    "      local us = math.floor(struct.unpack('>I6', token, at + 6) / held) * images\n" \
+    "      local us = math.floor(struct.unpack('>I6', token, at + 6) / held(token)) * images\n" \
     "      if us > 0 then us = math.max(us - math.max(now - charged_at, 0), 0) end\n" \
-    "      if us ~= 0 then move_rate(prefix, suffix, field, us) end\n" \
+    "      move_rate(prefix, suffix, field, us)\n" \
     "      at = at + 12\n" \
     "    elseif letter == 114 then\n" \
     "      move_rolling(prefix, suffix, field, struct.unpack('>I6', token, at + 6), images)\n" \
@@ -95,19 +98,53 @@
     "  end\n" \
     "end\n"
 
-/* reap(): ends expired holds, at most 64 uncommitted ones; returns how many those were, and the others.  The second that
- * has begun counts as over, so that of a RATE rather too little comes back. */
+/* bury(): what became of a hold, for whoever comes late to end it.  tidy(): after some; none is of use for longer than an
+ * hour. */
+#define LUA_BURY \
+    "local tombs = string.sub(KEYS[1], 1, -2) .. 't'\n" \
+    "local function bury(token, score)\n" \
+    "  redis.call('ZADD', tombs, score, token)\n" \
+    "end\n" \
+    "local function tidy(now_s)\n" \
+    "  for _, from in ipairs({0, 1073741824, 2147483648}) do\n" \
+    "    redis.call('ZREMRANGEBYSCORE', tombs, from, from + now_s - 3600)\n" \
+    "  end\n" \
+    "  redis.call('EXPIRE', tombs, 3600)\n" \
+    "end\n"
+
+/* reap(): ends expired holds, at most 64 uncommitted ones and as many others; returns how many of each.  The second that
+ * has begun counts as over, so that of a RATE rather too little comes back.  In a slot that is being moved, a row may not
+ * be here: so all are looked at before the first write. */
 #define LUA_REAP \
+    LUA_BURY \
     "local function reap()\n" \
     "  local now = (ARGV[4] + 1577836803) * 1000000\n" \
     "  local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[4], 'LIMIT', 0, 64)\n" \
+    "  local kept = redis.call('ZRANGEBYSCORE', KEYS[1], 1073741824, 1073741824 + ARGV[4],\n" \
+    "    'LIMIT', 0, 64)\n" \
     "  for _, old in ipairs(expired) do\n" \
+    "    move(old, 0, now, 0)\n" \
+    "    bury(old, ARGV[4])\n" \
     "    redis.call('ZREM', KEYS[1], old)\n" \
-    "    move(old, string.byte(old, 15) * 256 + string.byte(old, 16), now, 0)\n" \
+    "    move(old, held(old), now, 0)\n" \
     "  end\n" \
-    "  local kept = redis.call('ZREMRANGEBYSCORE', KEYS[1], 1073741824, 1073741824 + ARGV[4])\n" \
-    "  return #expired, kept\n" \
+    "  for _, old in ipairs(kept) do\n" \
+    "    if held(old) > 0 then bury(old, 1073741824 + ARGV[4]) end\n" \
+    "    redis.call('ZREM', KEYS[1], old)\n" \
+    "  end\n" \
+    "  if #expired + #kept > 0 then tidy(ARGV[4]) end\n" \
+    "  return #expired, #kept\n" \
     "end\n"
+
+/* A RESERVE with a committed score is that of a hold that may have ended: it is committed where it is still there, and
+ * back where its charge was kept; else what is left of it goes, and it is reserved as any other. */
+#define LUA_LATE \
+    "  if tonumber(ARGV[2]) > 1073741824 then\n" \
+    "    local died = tonumber(redis.call('ZSCORE', tombs, token) or 0)\n" \
+    "    local is_kept = died >= 1073741824 and died < 2147483648\n" \
+    "    redis.call('ZADD', ledger, is_kept and 'NX' or 'XX', ARGV[2], token)\n" \
+    "    if died < 2147483648 then redis.call('ZREM', tombs, token) end\n" \
+    "  end\n"
 
 /* in_hand(): the images of all holds of a subject, whether it heads the token or a row of it is charged.  Among the
  * digits and numbers of a token its bytes may stand by chance, so then the entries are walked. */
@@ -195,6 +232,7 @@ static const char rows_source[] =
     "  if expired then return {expired == 64 and -3 or full, 0, in_hand(field), unpack(values)} end\n"
     LUA_MOVE
     LUA_REAP
+    LUA_LATE
     "  expired = reap()\n"
     "  reads = expired > 0 or not reads\n"
     "end\n";
@@ -300,10 +338,12 @@ static const char limits_source[] =
     "  end\n"
     "  if expired then\n"
     "    local field = string.sub(plan, 38 * full - 35, 38 * full - 30)\n"
-    "    return {expired == 64 and -3 or full, over, in_hand(field), unpack(old, 1, n)}\n"
+    "    local has_more = math.max(expired, kept) == 64\n"
+    "    return {has_more and -3 or full, over, in_hand(field), unpack(old, 1, n)}\n"
     "  end\n"
     LUA_MOVE
     LUA_REAP
+    LUA_LATE
     "  expired, kept = reap()\n"
     "  reads = expired + kept > 0 or not reads\n"
     "end\n";
@@ -313,11 +353,11 @@ static const char amend_source[] =
     LUA_IN_HAND
     LUA_MOVE
     LUA_REAP
-    "local expired = reap()\n"
+    "local expired, kept = reap()\n"
     "do\n"
     LUA_READ("  charge = 0\n")
     "end\n"
-    "if expired == 64 then return {-3, 0, 0, unpack(old, 1, n)} end\n"
+    "if math.max(expired, kept) == 64 then return {-3, 0, 0, unpack(old, 1, n)} end\n"
     "if task == '2' or redis.call('ZADD', ledger, 'NX', ARGV[2], token) == 0 then\n"
     "  return {0, over, 0, unpack(old, 1, n)}\n"
     "end\n"
@@ -382,10 +422,23 @@ static const char settle_source[] =
 
 static const char revive_source[] =
     LUA_MOVE
-    "local token = ARGV[1]\n"
-    "if redis.call('ZADD', KEYS[1], 'NX', ARGV[2], token) == 0 then return 0 end\n"
-    "local held = string.byte(token, 15) * 256 + string.byte(token, 16)\n"
-    "move(token, -held, tonumber(ARGV[3]), ARGV[4])\n"
+    LUA_BURY
+    "local token, now, used = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[6])\n"
+    "local now_s, stays, charged = math.floor(now / 1000000) - 1577836800, used < 0, held(token)\n"
+    "local is_here = redis.call('ZSCORE', KEYS[1], token)\n"
+    "if is_here and stays then\n"
+    "  redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[2], token)\n"
+    "  return 1\n"
+    "elseif not is_here then\n"
+    "  local died = tonumber(redis.call('ZSCORE', tombs, token) or -1)\n"
+    "  if died >= 2147483648 or died < 0 and ARGV[5] == '0' then return 0 end\n"
+    "  if died < 1073741824 then charged = 0 end\n"
+    "end\n"
+    "move(token, charged - (stays and held(token) or used), now, ARGV[4])\n"
+    "if stays then redis.call('ZADD', KEYS[1], ARGV[2], token)\n"
+    "else redis.call('ZREM', KEYS[1], token) end\n"
+    "bury(token, 2147483648 + now_s)\n"
+    "tidy(now_s)\n"
     "return 1\n";
 /* clang-format on */
 

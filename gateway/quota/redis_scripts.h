@@ -15,15 +15,22 @@
  *
  * A row of g, r, R lies in the segment of time that the digits number; it is looked for in the one before, too.
  *
+ * Tombstones mg:{b}:t are a sorted set of tokens that have left the ledger otherwise than by being settled in time.  The
+ * score is when (seconds since 2020): as it is where all was given back; plus 2^30 where the charge was kept; plus 2^31
+ * where somebody has come late, and done what was to be done.  They last an hour.
+ *
  *   ROWS    RESERVE where all limits are calendar limits for images of the ledger's own subject.
  *           ledger, row a limit; token, score, images, reap up to this score, reap first (0 or 1), then a limit: images
- *           allowed, when its row expires.
+ *           allowed, when its row expires.  With a committed score, and to reap first: of a hold that may have ended.
  *   LIMITS  RESERVE with any limits.
  *           ledger, one or two rows a limit; token, score, 0, reap up to this score, task, the plan (redis_plan.h).
  *   AMEND   Inspects or amends; the same arguments, and until when a grant stands (Unix seconds; 0: in this window alone).
  *   SETTLE  ledger, rows; token, images to give back, now (microseconds).  Replies 1, or 0 where it is gone.
- *   REVIVE  ledger, rows; token, score, now, when the rows expire.  Holds and charges again, over the limit if need be,
- *           what expired and yet was used.  Replies 1, or 0 where it is held.
+ *   REVIVE  A commit or settle of what is gone, done all the same, once: whoever finds the tombstone does it.
+ *           ledger, tombstones, rows; token, score, now, when the rows expire, force (0 or 1), images used (-1: commit).
+ *           It is charged as it should be, over the limit if need be; what is committed is held again.  Without a trace
+ *           (it was done; or Redis has lost it) it is done where forced alone.  Replies 1 where it is as it should be now,
+ *           0 where nothing was to be done.
  *
  * ROWS, LIMITS and AMEND reply a list: 0 (held, or done), the 1-based limit that refuses, or -3 (much has expired: ask again);
  * the limits on trial that would have refused, as bits; where one refuses, the images held by its subject; and the row of

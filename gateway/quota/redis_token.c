@@ -234,6 +234,11 @@ struct redis_key redis_ledger_key(const struct hold_handle *handle)
     return key_of(handle->bucket, TEXT("h"));
 }
 
+struct redis_key redis_tombs_key(const struct hold_handle *handle)
+{
+    return key_of(handle->bucket, TEXT("t"));
+}
+
 struct redis_key redis_row_key(uint32_t bucket, char letter, int64_t ordinal)
 {
     unsigned char suffix[SUFFIX_LEN];

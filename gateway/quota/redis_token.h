@@ -45,6 +45,7 @@ struct hold_handle redis_token_make(const struct reservation *r, int part, int64
 struct hold_handle redis_token_mark(const struct reservation *r, int part);
 
 struct redis_key redis_ledger_key(const struct hold_handle *handle);
+struct redis_key redis_tombs_key(const struct hold_handle *handle);
 /* The rows that ending the hold may touch, as many as are returned. */
 #define TOKEN_ROWS_MAX (2 * LIMITS_MAX)
 int redis_token_rows(const struct hold_handle *handle, struct redis_key out[TOKEN_ROWS_MAX]);

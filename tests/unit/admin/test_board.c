@@ -215,11 +215,11 @@ Test(board, what_is_no_whole_note_is_none)
 Test(board, a_note_is_left_now_and_then)
 {
     turns();
-    clock_skip_us(BOARD_INTERVAL_US + 1);
+    clock_skip_us(BOARD_INTERVAL_US + 100000);
     turns();
     cr_expect_eq(store.posts, 0, "nobody was charged");
     charge(1, 4);
-    clock_skip_us(BOARD_INTERVAL_US + 1);
+    clock_skip_us(BOARD_INTERVAL_US + 100000);
     turns();
     cr_assert_eq(store.posts, 1);
     cr_expect_str_eq(store.note, "01000000000000000000000000000000\t4\t0\tplus\tstudio\taccount 1\n"
@@ -254,7 +254,7 @@ Test(board, adds_up_what_all_gateways_charged)
 Test(board, its_own_note_does_not_count_twice)
 {
     charge(1, 6);
-    clock_skip_us(BOARD_INTERVAL_US + 1);
+    clock_skip_us(BOARD_INTERVAL_US + 100000);
     turns();
     store.answer = ST_PENDING;
     cr_assert_eq(board_collect(board, 10, &list, &op), ST_PENDING);

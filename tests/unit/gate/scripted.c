@@ -118,6 +118,13 @@ static enum status commit(struct quota *q, struct reservation *r, int64_t used_i
 
     note('c');
     store->commits++;
+    if (store->loses_holds) {
+        list_remove(&r->live);
+        store->held_images -= r->held_images;
+        refuse(r);
+        r->state = RESERVATION_NONE;
+        return store->commit == ST_PENDING ? wait_for_test(op) : store->commit;
+    }
     if (r->state == RESERVATION_HELD)
         reservation_commit(r);
     if (used_images >= 0)

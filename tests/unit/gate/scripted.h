@@ -29,6 +29,7 @@ struct scripted_store {
     enum status
         reserve; /* what the next reserves end with; ST_PENDING: later, by scripted_store_done() */
     enum status commit;
+    bool loses_holds; /* a commit finds nothing that is held */
     struct op *pending;
     struct reservation *reserving;
     int64_t held_images; /* in all holds that are not settled */

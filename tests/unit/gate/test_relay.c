@@ -98,6 +98,52 @@ WHOLE_TEST(relay, commit_refused_is_delivered_all_the_same)
     FAR_HAS(client, IMAGE);
 }
 
+/* At once, or later. */
+static void lose_the_hold(enum status st, bool is_later)
+{
+    s.store.loses_holds = true;
+    s.store.commit = is_later ? ST_PENDING : st;
+    ask("plus", 1);
+    answer(scripted_answer(1));
+    if (is_later)
+        scripted_store_done(&s, st);
+    scripted_turns(&s, 3);
+    cr_assert_eq(s.store.used_images, 0);
+    FAR_LACKS(client, IMAGE);
+}
+
+WHOLE_TEST(relay, what_is_no_longer_held_and_used_up_is_not_delivered)
+{
+    lose_the_hold(ST_LIMIT, false);
+    FAR_HAS(client, "HTTP/1.1 429 ");
+    FAR_HAS(client, "x-meltguard-reason: quota_exhausted\r\n");
+    cr_assert_eq(scripted_outcomes(&s, OUTCOME_QUOTA_EXHAUSTED), 1);
+}
+
+WHOLE_TEST(relay, what_is_no_longer_held_is_told_later)
+{
+    lose_the_hold(ST_LIMIT, true);
+    FAR_HAS(client, "HTTP/1.1 429 ");
+}
+
+WHOLE_TEST(relay, what_is_no_longer_held_waits_for_a_store)
+{
+    lose_the_hold(ST_UNAVAILABLE, true);
+    FAR_HAS(client, "HTTP/1.1 503 ");
+    cr_assert_eq(scripted_outcomes(&s, OUTCOME_STORE_UNAVAILABLE), 1);
+}
+
+WHOLE_TEST(relay, a_tier_that_passes_without_a_store_gets_what_is_no_longer_held)
+{
+    s.store.loses_holds = true;
+    s.store.commit = ST_PENDING;
+    ask("plus", 1);
+    c->req->terms.on_store_down = STORE_DOWN_OPEN;
+    answer(scripted_answer(1));
+    scripted_store_done(&s, ST_UNAVAILABLE);
+    FAR_HAS(client, IMAGE);
+}
+
 WHOLE_TEST(relay, commit_cancelled)
 {
     s.store.commit = ST_PENDING;

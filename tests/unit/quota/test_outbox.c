@@ -164,6 +164,26 @@ Test(quota_outbox, a_record_cut_short_or_spoilt_ends_the_file)
     outbox_close(&outbox);
 }
 
+Test(quota_outbox, what_another_version_wrote_is_left_alone)
+{
+    struct taken taken;
+    char path[512];
+
+    leave_behind(3, false);
+    cr_assert_eq(files(path, sizeof(path)), 1);
+
+    int fd = open(path, O_RDWR);
+
+    cr_assert_eq(pwrite(fd, "\x77", 1, 0), 1);
+    close(fd);
+
+    struct outbox *outbox = open_outbox(&taken);
+
+    cr_assert_eq(taken.len, 0);
+    outbox_close(&outbox);
+    cr_assert_eq(files(path, sizeof(path)), 1, "it may be read by that version still");
+}
+
 Test(quota_outbox, a_living_ones_file_is_left_alone)
 {
     struct taken first_taken, second_taken;

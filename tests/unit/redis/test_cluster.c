@@ -126,6 +126,83 @@ Test(quota_redis_cluster, a_slot_that_has_moved)
     end_with_nothing_held();
 }
 
+static struct redis_node *node_at(struct redis_quota *rq, int node)
+{
+    for (int i = 0; i < rq->route.nodes_len; i++) {
+        struct text at = text_of(rq->route.nodes[i]->link.place.at);
+        char port[16];
+        int len = snprintf(port, sizeof(port), ":%d", cluster.nodes[node].port);
+
+        if (at.len > (size_t)len && strcmp(at.ptr + at.len - (size_t)len, port) == 0)
+            return rq->route.nodes[i];
+    }
+    cr_assert_fail("no such node");
+    return NULL;
+}
+
+/* The map changes between the two: the settle waits until its commit has been where it belongs. */
+Test(quota_redis_cluster, no_settle_overtakes_its_commit)
+{
+    struct reservation held, other;
+    struct rig_wait wait;
+
+    start();
+    hold(&held, 1, 3, 9);
+    hold(&other, 1, 1, 9);
+    cluster_move_begin(&cluster, places[1].slot, 1, 0);
+    cluster_move_all(&cluster, places[1].slot, 1, 0);
+    cluster_move_end(&cluster, places[1].slot, 1, 0);
+    rig_wait_init(&wait);
+    cr_assert_eq(quota_commit(rig.q[0], &held, QUOTA_SETTLE_LATER, &wait.op), ST_PENDING);
+    door(0)->route.cluster->owners[places[1].slot] = node_at(door(0), 0);
+    quota_settle(rig.q[0], &held, 1);
+    cr_assert_eq(door(0)->on_disk, 1, "it waits");
+    quota_settle(rig.q[0], &other, 0);
+    cr_assert_eq(rig_ended(&rig, &wait, ST_PENDING), ST_OK);
+    RIG_UNTIL(&rig, list_is_empty(&door(0)->unsent));
+    cr_assert_eq(rig_used(&rig, 1, 0), 1);
+    cr_assert_eq(door(0)->on_disk, 0);
+    end_with_nothing_held();
+}
+
+/* A reap where a row has left already gives back nothing, and forgets nothing. */
+Test(quota_redis_cluster, a_hold_that_expires_in_a_slot_half_moved)
+{
+    struct limit limits[] = {rig_limit(1, LIMIT_DAY, 9000), rig_limit(1, LIMIT_WEEK, 9000)};
+    struct reservation held, other;
+    struct rig_wait wait;
+    struct redis_key week;
+    char name[REDIS_KEY_MAX];
+
+    start();
+    rig_reservation_of(&held, 1, 2, limits, 2);
+    cr_assert_eq(rig_reserve(&rig, rig.q[0], &held), ST_OK);
+    hold(&other, 1, 1, 9);
+    quota_settle(rig.q[0], &other, 1);
+    rig_quiet(&rig);
+    list_remove(&held.live);
+    cr_assert_eq(server_ask(&cluster.nodes[1], "ZADD mg:{1}:h XX CH 1000 %b", held.parts[0].token,
+                            (size_t)held.parts[0].token_len),
+                 1);
+    week = redis_row_key(1, 'w', limits[1].window.ordinal);
+    snprintf(name, sizeof(name), "%.*s", (int)week.len, week.buf);
+    cluster_move_begin(&cluster, places[1].slot, 1, 0);
+    cluster_move_key(&cluster, 1, 0, name);
+    rig_reservation(&other, 1, 0, 9, 9);
+    rig_wait_init(&wait);
+    enum status st = quota_reserve(rig.q[0], &other, &wait.op);
+
+    for (int i = 0; i < 20; i++)
+        loop_run_once(rig.loop, 5);
+    cr_assert_eq(holds(1), 1, "its charge and its entry stay");
+    cluster_move_all(&cluster, places[1].slot, 1, 0);
+    cluster_move_end(&cluster, places[1].slot, 1, 0);
+    cr_assert_eq(rig_ended(&rig, &wait, st), ST_LIMIT, "one is used");
+    cr_assert_eq(rig_used_of(&rig, 1, limits[0]), 1000);
+    cr_assert_eq(rig_used_of(&rig, 1, limits[1]), 0);
+    end_with_nothing_held();
+}
+
 /* Each slot once: moved to and fro within a second, nodes of a Cluster come to disagree about whose it is. */
 Test(quota_redis_cluster, a_slot_that_moves_while_it_is_used)
 {
