@@ -45,6 +45,7 @@ void redis_parts_adopt(struct redis_quota *rq, struct reservation *r)
 
         set_token(&r->parts[i], &handle);
         r->parts[i].is_held = true;
+        r->parts[i].sure_until_us = INT64_MAX; /* nobody can give back what is not there */
     }
 }
 
