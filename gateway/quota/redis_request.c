@@ -359,15 +359,6 @@ static void acknowledged(struct redis_request *request)
     redis_link_wait(link, &request->call);
 }
 
-/* Is there something to be done where the hold is gone? */
-static bool is_owed(const struct redis_request *request)
-{
-    const struct outbox_record *record = &request->record;
-
-    return record->kind == OUTBOX_COMMIT || record->charges_if_gone ||
-           record->used_images < redis_token_images(&record->handle);
-}
-
 /* Of what is settled at once the other part may be gone for good, so only a single one can be asked for anew. */
 static bool is_undelivered(const struct redis_request *request)
 {
@@ -378,23 +369,50 @@ static bool is_undelivered(const struct redis_request *request)
     return request->record.kind == OUTBOX_COMMIT || (request->op && request->r->parts_len == 1);
 }
 
-/* The hold has expired, but its images are delivered, or were never made. */
+/* Redis has lost it, if there is no trace of what was never done. */
+static bool is_surely_undone(const struct redis_request *request)
+{
+    return request->record.charges_if_gone && !request->record.was_sent;
+}
+
+/* The hold has expired, but its images are delivered, or were never made.  A settle that is behind its commit, and may be
+ * done before anything else that the commit could say, sees to it. */
 static void revive(struct redis_request *request)
 {
-    if (request->record.charges_if_gone && !request->record.was_sent)
-        request->is_forced = true;
+    struct redis_request *settle = request->after;
+
+    if (settle) {
+        settle->record.charges_if_gone =
+            is_surely_undone(request) && settle->record.used_images > 0;
+        end(request);
+        return;
+    }
     request->is_reviving = true;
     go(request);
+}
+
+/* Without a trace the next try is forced. */
+static void revived(struct redis_request *request, bool is_done)
+{
+    if (is_done || request->is_forced || !is_surely_undone(request)) {
+        if (is_done && request->record.charges_if_gone)
+            log_event(LOG_NOTE, "quota_charged_again", "store=redis why=\"its lease had ended\"");
+        acknowledged(request);
+        return;
+    }
+    request->is_forced = true;
+    revive(request);
 }
 
 static void end_answered(struct redis_request *request, const redisReply *reply)
 {
     bool is_revived = request->is_reviving;
+    bool is_done = reply->integer != 0;
 
     request->is_reviving = false;
-    if (is_revived && reply->integer != 0 && request->record.charges_if_gone)
-        log_event(LOG_NOTE, "quota_charged_again", "store=redis why=\"its lease had ended\"");
-    if (is_revived || reply->integer != 0 || request->is_void || !is_owed(request)) {
+    if (is_revived) {
+        revived(request, is_done);
+    } else if (is_done || request->is_void) {
         acknowledged(request);
     } else if (is_undelivered(request)) {
         redis_late_instead(request);

@@ -24,6 +24,7 @@
  *   SETTLE                    redis_command.c write_settle(), settle_source; ledger_settle()
  *   RENEW                     redis.c renew(), redis_command.c write_score(); ledger_renew()
  *   REVIVE                    redis_request.c revive(), revive_source; in ledger_commit() and ledger_settle()
+ *   ANEW                      redis_late.c; LUA_LATE and the RESERVE behind it
  *   give, reap                redis_scripts.c LUA_MOVE, LUA_REAP; row.c row_give(), ledger.c ledger_reap()
  *   say, answered             redis_request.c go(), transmit(), keep(); end_answered()
  *   lose, notice, reconnect   redis/link.c break_link(), redis_request.c lost(), redis_requests_send()
@@ -36,14 +37,13 @@
  *
  * What the model has shown, beyond what is promised:
  *
- *   ANY_LEASE     images whose hold was given back, because its lease ended before its commit reached Redis, are delivered
- *                 and charged all the same: so many may be had beyond the limit.  If the commit was sent before over a link
- *                 that was lost, they are not even charged: being gone proves nothing then
+ *   ANY_LEASE     images whose commit was written in time, and reached Redis only after their lease, are delivered and
+ *                 charged all the same: so many may be had beyond the limit.  Of all others the limit holds
  *   UNNOTICED     where a commit is done when it is written, link and gateway that die together can lose it
  *   MUT_RENEW     a RENEW of an uncommitted hold that arrives after its COMMIT would take that back.  So a score only ever
  *                 grows (ZADD XX GT)
- *   FLAW_REVIVE   as the code is: a REVIVE that was done, lost its reply, and is sent again after its new lease, too, has
- *                 ended charges twice.  Without the switch, that is forgiven
+ *   MUT_NO_MARKER a tombstone that is only taken away lets a REVIVE that comes late, over an old link, charge twice.  So
+ *                 whoever takes it leaves a mark
  *
  * The switches below describe what may go wrong; run.sh has the combinations.  MUT_* seed a defect: run.sh --mutations
  * shows that each is found. */
@@ -114,8 +114,14 @@
 #define HELD 1
 #define COMMITTED 2
 
+#define NO_TOMB 0
+#define GIVEN 1
+#define KEPT_CHARGE 2
+#define TAKEN 3
+
 short used[ROWS];
 byte ledger[HOLDS]; /* GONE, HELD or COMMITTED */
+byte tomb[HOLDS];   /* what its expiry did; TAKEN: and somebody has come late since */
 bit over[HOLDS];    /* its lease has ended */
 bit day;            /* the present window */
 
@@ -125,7 +131,12 @@ bit window[IDS]; /* that it charges */
 
 /* --- the gateways --------------------------------------------------------------------------------------------------- */
 
-mtype = { RESERVE, COMMIT, SETTLE, RENEW, REVIVE };
+mtype = { RESERVE, COMMIT, SETTLE, RENEW, REVIVE, ANEW };
+
+/* What a REVIVE does: a commit, or a settle with so many; FORCED: also without a trace. */
+#define AS_COMMIT 0
+#define AS_SETTLE(images) (1 + (images))
+#define FORCED 8
 
 #define IDLE 0      /* no request */
 #define RESERVING 1 /* RESERVE of a part was asked */
@@ -136,6 +147,7 @@ mtype = { RESERVE, COMMIT, SETTLE, RENEW, REVIVE };
 #define RELAYING 6
 #define SETTLING 7
 #define DEAD 8
+#define ASKING 9 /* its lease may be over: what it had in hand is asked for anew */
 
 byte phase[GATEWAYS];
 byte turn[GATEWAYS];   /* which request */
@@ -163,8 +175,10 @@ byte flying[HOLDS];                                 /* messages about it in to a
 #define LEFT 3 /* in the outbox of a gateway that died */
 
 byte c_at[HOLDS];
-bit c_sent[HOLDS];     /* was sent before: that it is gone proves nothing */
+bit c_sent[HOLDS];     /* was sent before: without a trace of it, it may have been done */
+bit c_void[HOLDS];     /* ANEW was asked instead */
 bit c_reviving[HOLDS];
+bit c_forced[HOLDS];
 bit c_disk[HOLDS];
 bit c_marked[HOLDS];   /* on disk: it was sent */
 
@@ -174,6 +188,7 @@ bit s_sent[HOLDS];
 bit s_if_gone[HOLDS];  /* the hold was not committed before: charge anew if it expired */
 bit s_first[HOLDS];    /* likewise, as on disk */
 bit s_reviving[HOLDS];
+bit s_forced[HOLDS];
 bit s_disk[HOLDS];
 bit s_marked[HOLDS];
 
@@ -182,10 +197,9 @@ bit s_marked[HOLDS];
 byte got[IDS];      /* images that the client has */
 byte due[HOLDS];    /* images that are to stay charged */
 short paid[HOLDS];  /* images of it that are charged in its row now */
-bit gave[HOLDS];    /* an expiry gave all of it back */
-bit dropped[HOLDS]; /* an expiry ended it, and kept the charge */
-bit unsure[HOLDS];  /* what ends it was sent more than once, or died with its gateway */
-bit twice[HOLDS];   /* REVIVE was sent more than once */
+bit timely[HOLDS];  /* its commit was written while its lease lasted */
+bit excused[HOLDS]; /* and yet an expiry gave it back first */
+bit unsure[HOLDS];  /* what ends it died with its gateway */
 bit faulty;         /* something was left for a lease to clear */
 bit is_finished;
 
@@ -255,14 +269,19 @@ inline reap()
         :: over[i] && ledger[i] == HELD ->
             printf("Redis      hold %d is given back: its lease has ended\n", i);
             give(i, asked[i / PARTS]);
-            gave[i] = gave[i] || paid[i] == 0;
+            excused[i] = excused[i] || timely[i];
+#ifndef MUT_NO_TOMB
+            tomb[i] = GIVEN;
+#endif
             ledger[i] = GONE
         :: over[i] && ledger[i] == COMMITTED ->
 #ifdef MUT_REAP_COMMITTED
             give(i, asked[i / PARTS]);
 #endif
             printf("Redis      hold %d is dropped, its charge stays: its lease has ended\n", i);
-            dropped[i] = 1;
+#ifndef MUT_NO_TOMB
+            tomb[i] = KEPT_CHARGE;
+#endif
             ledger[i] = GONE
         :: else
         fi;
@@ -318,6 +337,50 @@ inline reserve(h)
     fi
 }
 
+/* Of a hold that is gone, what is charged is made to be so many. */
+inline revive(h, x)
+{
+    answer = 1;
+    n = (tomb[h] == KEPT_CHARGE -> asked[(h) / PARTS] : 0);
+    if
+    :: (x) % FORCED == AS_COMMIT -> arg = asked[(h) / PARTS]; ledger[h] = COMMITTED; over[h] = 0
+    :: else -> arg = (x) % FORCED - 1
+    fi;
+    if
+    :: n > arg -> give(h, n - arg)
+    :: else -> used[ROW(h)] = used[ROW(h)] + arg - n; paid[h] = paid[h] + arg - n
+    fi;
+#ifdef MUT_TAKES_NOT
+    skip
+#else
+#ifdef MUT_NO_MARKER
+    tomb[h] = NO_TOMB
+#else
+    tomb[h] = TAKEN
+#endif
+#endif
+}
+
+/* What is there becomes committed, what was kept is back; the rest is reserved as any other. */
+inline anew(h)
+{
+    answer = 1;
+    if
+    :: ledger[h] != GONE -> ledger[h] = COMMITTED; over[h] = 0
+    :: ledger[h] == GONE && tomb[h] == KEPT_CHARGE -> ledger[h] = COMMITTED; over[h] = 0
+    :: else ->
+        reap();
+        if
+        :: HAS_ROOM(h) -> charge(h); ledger[h] = COMMITTED
+        :: else -> refuse(h)
+        fi
+    fi;
+    if
+    :: tomb[h] != TAKEN -> tomb[h] = NO_TOMB
+    :: else
+    fi
+}
+
 /* One message, done as one step.  A COMMIT of what is committed already may change nothing, and say so: a score that is
  * the same.  RENEW says a score, too, and never takes a commit back. */
 inline serve(kind, h, x)
@@ -347,10 +410,16 @@ inline serve(kind, h, x)
         :: else
         fi;
         over[h] = 0
-    :: kind == REVIVE && ledger[h] == GONE ->
+    :: kind == REVIVE && ledger[h] != GONE ->
         answer = 1;
-        charge(h);
-        ledger[h] = COMMITTED
+        if
+        :: (x) % FORCED == AS_COMMIT -> ledger[h] = COMMITTED
+        :: else -> give(h, asked[(h) / PARTS] - ((x) % FORCED - 1)); ledger[h] = GONE; tomb[h] = TAKEN
+        fi;
+        over[h] = 0
+    :: kind == REVIVE && ledger[h] == GONE && tomb[h] != TAKEN && (tomb[h] != NO_TOMB || (x) >= FORCED) ->
+        revive(h, x)
+    :: kind == ANEW -> anew(h)
     :: else
     fi
 }
@@ -396,10 +465,14 @@ inline transmit(g, kind, h, x)
     fi
 }
 
+#define IS_ALIVE(h) (ledger[h] != GONE && !over[h])
+
 /* A commit (settle) of a hold: over the link, or else onto the disk. */
 inline say_commit(g, h)
 {
     due[h] = asked[(h) / PARTS];
+    timely[h] = IS_ALIVE(h);
+    c_void[h] = 0;
     if
     :: link[g] != DOWN -> transmit(g, COMMIT, h, 0); c_at[h] = ON_WAY
     :: else ->
@@ -415,6 +488,7 @@ inline say_commit(g, h)
 inline say_settle(g, h, x, is_first, is_worth_a_place)
 {
     due[h] = x;
+    timely[h] = timely[h] || (is_first && IS_ALIVE(h));
     s_used[h] = x;
     s_if_gone[h] = is_first;
     s_first[h] = is_first;
@@ -457,15 +531,75 @@ inline clear_outbox(g)
 
 inline commit_ends(g, h)
 {
-    c_at[h] = NONE; c_sent[h] = 0; c_reviving[h] = 0;
+    c_at[h] = NONE; c_sent[h] = 0; c_reviving[h] = 0; c_forced[h] = 0; c_void[h] = 0;
     clear_outbox(g)
 }
 
 inline settle_ends(g, h)
 {
-    s_at[h] = NONE; s_sent[h] = 0; s_reviving[h] = 0; s_if_gone[h] = 0;
+    s_at[h] = NONE; s_sent[h] = 0; s_reviving[h] = 0; s_forced[h] = 0; s_if_gone[h] = 0;
     clear_outbox(g)
 }
+
+/* Nothing was delivered yet: all parts are asked for, one after the other. */
+inline ask_anew(g)
+{
+    printf("gateway %d  asks anew\n", g);
+    phase[g] = ASKING;
+    part[g] = 0;
+    c_void[ID(g) * PARTS] = (c_at[ID(g) * PARTS] != NONE);
+    c_void[ID(g) * PARTS + PARTS - 1] = (c_at[ID(g) * PARTS + PARTS - 1] != NONE);
+    send_anew(g)
+}
+
+inline send_anew(g)
+{
+    due[ID(g) * PARTS + part[g]] = asked[ID(g)];
+    transmit(g, ANEW, ID(g) * PARTS + part[g], 0)
+}
+
+/* Nothing is delivered, and what is held still is given back. */
+inline not_anew(g)
+{
+    printf("gateway %d  the client is refused\n", g);
+    say_settle(g, ID(g) * PARTS, 0, 0, 1);
+#if PARTS > 1
+    say_settle(g, ID(g) * PARTS + 1, 0, 0, 1);
+#endif
+    next_request(g)
+}
+
+inline anew_answered(g, h, reply)
+{
+    timely[h] = 1;
+    excused[h] = 0;
+    if
+    :: reply == 0 -> not_anew(g)
+    :: reply == 1 && part[g] + 1 < PARTS -> part[g]++; send_anew(g)
+    :: else ->
+        part[g] = 0;
+        phase[g] = (marked[g] -> RELAYING : SETTLING);
+        marked[g] = 1
+    fi
+}
+
+#ifdef ACKNOWLEDGED
+#define IS_AWAITED(g, h, which) (phase[g] == which && ID(g) == (h) / PARTS)
+#else
+#define IS_AWAITED(g, h, which) false
+#endif
+
+#ifdef MUT_SETTLE_BEHIND
+#define BEHIND(h) true
+#else
+#define BEHIND(h) (s_at[h] == NONE)
+#endif
+/* What was never sent before was never done. */
+#ifdef MUT_REVIVE_SENT
+#define IS_UNDONE(was_sent) true
+#else
+#define IS_UNDONE(was_sent) (!(was_sent))
+#endif
 
 inline commit_answered(g, h, reply)
 {
@@ -473,16 +607,20 @@ inline commit_answered(g, h, reply)
 #ifdef MUT_NO_REVIVE
     :: false
 #else
-#ifdef MUT_REVIVE_SENT
-    :: !c_reviving[h] && reply == 0 ->
-#else
-    :: !c_reviving[h] && reply == 0 && !c_sent[h] ->
+#ifndef MUT_SETTLE_BEHIND
+    :: reply == 0 && !c_void[h] && s_at[h] != NONE ->
+        /* A settle that is behind it does what is to be done. */
+        s_if_gone[h] = (s_used[h] > 0 && !c_sent[h]);
+        commit_ends(g, h)
 #endif
-        /* The hold was given back.  A settle that is behind it does what is to be done. */
-        if
-        :: s_at[h] != NONE -> s_if_gone[h] = (s_used[h] > 0); commit_ends(g, h)
-        :: else -> c_reviving[h] = 1; transmit(g, REVIVE, h, 0)
-        fi
+    :: reply == 0 && !c_void[h] && BEHIND(h) && !c_reviving[h] && IS_AWAITED(g, h, COMMITTING) ->
+        commit_ends(g, h); ask_anew(g)
+    :: reply == 0 && !c_void[h] && BEHIND(h) && !c_reviving[h] && !IS_AWAITED(g, h, COMMITTING) ->
+        c_reviving[h] = 1;
+        transmit(g, REVIVE, h, AS_COMMIT)
+    :: reply == 0 && !c_void[h] && BEHIND(h) && c_reviving[h] && !c_forced[h] && IS_UNDONE(c_sent[h]) ->
+        c_forced[h] = 1;
+        transmit(g, REVIVE, h, AS_COMMIT + FORCED)
 #endif
     :: else -> commit_ends(g, h)
     fi
@@ -491,9 +629,15 @@ inline commit_answered(g, h, reply)
 inline settle_answered(g, h, reply)
 {
     if
-    :: s_reviving[h] -> s_reviving[h] = 0; s_if_gone[h] = 0; transmit(g, SETTLE, h, s_used[h])
 #ifndef MUT_NO_REVIVE
-    :: !s_reviving[h] && reply == 0 && s_if_gone[h] && !s_sent[h] -> s_reviving[h] = 1; transmit(g, REVIVE, h, 0)
+    :: reply == 0 && !s_reviving[h] && PARTS == 1 && s_if_gone[h] && IS_AWAITED(g, h, SETTLING) ->
+        settle_ends(g, h); ask_anew(g)
+    :: reply == 0 && !s_reviving[h] && !(PARTS == 1 && s_if_gone[h] && IS_AWAITED(g, h, SETTLING)) ->
+        s_reviving[h] = 1;
+        transmit(g, REVIVE, h, AS_SETTLE(s_used[h]))
+    :: reply == 0 && s_reviving[h] && !s_forced[h] && s_if_gone[h] && IS_UNDONE(s_sent[h]) ->
+        s_forced[h] = 1;
+        transmit(g, REVIVE, h, AS_SETTLE(s_used[h]) + FORCED)
 #endif
     :: else -> settle_ends(g, h)
     fi
@@ -577,7 +721,7 @@ inline notice(g)
     :: else ->
         if
         :: c_at[i] == ON_WAY ->
-            c_at[i] = KEPT; c_sent[i] = 1; unsure[i] = 1;
+            c_at[i] = KEPT; c_sent[i] = 1; c_reviving[i] = 0;
 #ifndef MUT_NO_OUTBOX
             if :: !c_disk[i] -> c_disk[i] = 1; c_marked[i] = 1 :: else fi
 #endif
@@ -585,7 +729,7 @@ inline notice(g)
         fi;
         if
         :: s_at[i] == ON_WAY ->
-            s_at[i] = KEPT; s_sent[i] = 1; unsure[i] = 1;
+            s_at[i] = KEPT; s_sent[i] = 1; s_reviving[i] = 0;
 #ifndef MUT_NO_OUTBOX
             if :: !s_disk[i] -> s_disk[i] = 1; s_marked[i] = 1 :: else fi
 #endif
@@ -614,8 +758,7 @@ inline give_up(g)
 inline resend_commit(g, h)
 {
     if
-    :: c_at[h] == KEPT && c_reviving[h] -> c_at[h] = ON_WAY; twice[h] = 1; transmit(g, REVIVE, h, 0)
-    :: c_at[h] == KEPT && !c_reviving[h] -> c_at[h] = ON_WAY; transmit(g, COMMIT, h, 0)
+    :: c_at[h] == KEPT -> c_at[h] = ON_WAY; transmit(g, COMMIT, h, 0)
     :: else
     fi
 }
@@ -623,8 +766,7 @@ inline resend_commit(g, h)
 inline resend_settle(g, h)
 {
     if
-    :: s_at[h] == KEPT && s_reviving[h] -> s_at[h] = ON_WAY; twice[h] = 1; transmit(g, REVIVE, h, 0)
-    :: s_at[h] == KEPT && !s_reviving[h] -> s_at[h] = ON_WAY; transmit(g, SETTLE, h, s_used[h])
+    :: s_at[h] == KEPT -> s_at[h] = ON_WAY; transmit(g, SETTLE, h, s_used[h])
     :: else
     fi
 }
@@ -668,6 +810,7 @@ inline reconnect(g)
     od;
     if
     :: phase[g] == RESERVING -> transmit(g, RESERVE, ID(g) * PARTS + part[g], 0)
+    :: phase[g] == ASKING -> send_anew(g)
     :: else
     fi
 }
@@ -699,15 +842,19 @@ inline die(g)
     :: else ->
         if
         :: DIES_WITH_IT(g) && (c_at[i] == ON_WAY || s_at[i] == ON_WAY) -> unsure[i] = 1
+        :: phase[g] == ASKING && ID(g) == i / PARTS -> unsure[i] = 1
         :: else
         fi;
         c_at[i] = (c_disk[i] -> LEFT : NONE);
         c_sent[i] = c_disk[i] && c_marked[i];
         c_reviving[i] = 0;
+        c_forced[i] = 0;
+        c_void[i] = 0;
         s_at[i] = (s_disk[i] -> LEFT : NONE);
         s_sent[i] = s_disk[i] && s_marked[i];
         s_if_gone[i] = s_disk[i] && s_first[i];
         s_reviving[i] = 0;
+        s_forced[i] = 0;
         if
         :: !s_disk[i] -> s_used[i] = 0; s_first[i] = 0
         :: else
@@ -740,7 +887,8 @@ inline restart(g)
 
 /* --- a gateway ------------------------------------------------------------------------------------------------------ */
 
-/* Images reach the client: of all that were not given back by the end of a lease, never more than the limit. */
+/* Images reach the client: of all but those whose commit was in time and found their hold given back, never more than the
+ * limit. */
 inline deliver(g, images)
 {
     got[ID(g)] = images;
@@ -750,11 +898,11 @@ inline deliver(g, images)
     :: i == IDS -> break
     :: else ->
         if
-        :: window[i] == window[ID(g)] && !gave[i * PARTS] -> sum = sum + got[i]
+        :: window[i] == window[ID(g)] && !excused[i * PARTS] -> sum = sum + got[i]
         :: else
         fi;
         if
-        :: window[i] == window[ID(g)] && !gave[i * PARTS + PARTS - 1] -> team_sum = team_sum + got[i]
+        :: window[i] == window[ID(g)] && !excused[i * PARTS + PARTS - 1] -> team_sum = team_sum + got[i]
         :: else
         fi;
         i++
@@ -788,6 +936,15 @@ inline begin_end(g, next, images)
     part[g] = 0
 }
 
+/* Nothing of what is about to be delivered was written yet. */
+#ifdef MUT_NOT_ASKED
+#define IS_LATE(g) false
+#else
+#define IS_LATE(g) \
+    (part[g] == 0 && (phase[g] == COMMITTING || (phase[g] == SETTLING && !marked[g] && count[g] > 0)) && \
+     !(IS_ALIVE(ID(g) * PARTS) && IS_ALIVE(ID(g) * PARTS + PARTS - 1)))
+#endif
+
 proctype Gateway(byte g)
 {
     do
@@ -815,6 +972,7 @@ proctype Gateway(byte g)
         :: what == RESERVE -> reserve_answered(g, hold, n)
         :: what == COMMIT || (what == REVIVE && c_reviving[hold]) -> commit_answered(g, hold, n)
         :: what == SETTLE || (what == REVIVE && !c_reviving[hold]) -> settle_answered(g, hold, n)
+        :: what == ANEW -> anew_answered(g, hold, n)
         :: what == RENEW
         fi;
         forget() }
@@ -822,6 +980,7 @@ proctype Gateway(byte g)
     /* the client leaves, or the deadline passes, while Redis is asked */
     :: atomic { phase[g] == RESERVING && link[g] != DOWN -> phase[g] = UNWANTED; printf("gateway %d  is not waited for any more\n", g) }
     :: d_step { phase[g] == RESERVING && link[g] == DOWN -> give_up(g) }
+    :: d_step { phase[g] == ASKING && link[g] == DOWN -> not_anew(g) }
 
     /* dispatch: only what is held in all its parts is sent, whatever the denied memory says */
     :: d_step { phase[g] == HOLDING -> begin_end(g, SETTLING, 0) }
@@ -844,10 +1003,16 @@ proctype Gateway(byte g)
         :: asked[ID(g)] > 1 -> count[g] = 2
         fi }
 
+    /* the clock says that a lease may be over */
+#ifndef MUT_NOT_ASKED
+    :: d_step { IS_LATE(g) && link[g] != DOWN -> ask_anew(g); forget() }
+    :: d_step { IS_LATE(g) && link[g] == DOWN -> not_anew(g); forget() }
+#endif
+
     /* what was called is written, part by part */
-    :: d_step { phase[g] == COMMITTING && part[g] < PARTS ->
+    :: d_step { phase[g] == COMMITTING && part[g] < PARTS && !IS_LATE(g) ->
         say_commit(g, ID(g) * PARTS + part[g]); part[g]++ }
-    :: d_step { phase[g] == SETTLING && part[g] < PARTS ->
+    :: d_step { phase[g] == SETTLING && part[g] < PARTS && !IS_LATE(g) ->
         say_settle(g, ID(g) * PARTS + part[g], count[g], !marked[g] && count[g] > 0, 1); part[g]++ }
 
     /* relay */
@@ -935,26 +1100,14 @@ end:
 #define IS_AT_REST(g) \
     (((phase[g] == IDLE && turn[g] == REQUESTS) || phase[g] == DEAD) && empty(to[g]) && empty(back[g]) && empty(old[g]))
 
-/* A REVIVE that is sent again, when the first one was done and its lease has ended, charges again: a known flaw. */
-#ifdef FLAW_REVIVE
-#define TWICE(h) false
-#else
-#define TWICE(h) twice[h]
-#endif
-
-/* What is to be charged in the end is.  Where leases end early, there are bounds: a charge that was given back stays away
- * if what ends the hold was sent before, and may have been done; and one that was kept stays whole. */
+/* What is to be charged in the end is, but for what died with its gateway. */
 inline check(h)
 {
     assert(ledger[h] == GONE);
 #ifndef ROWS_LOST
-#ifdef ANY_LEASE
-    assert(paid[h] >= got[(h) / PARTS] || (gave[h] && unsure[h]));
-    assert(paid[h] <= due[h] || (dropped[h] && paid[h] <= asked[(h) / PARTS]) || TWICE(h))
-#else
-    assert(paid[h] >= got[(h) / PARTS] && (paid[h] <= asked[(h) / PARTS] || TWICE(h)));
-    assert(paid[h] == due[h] || unsure[h])
-#endif
+    assert(unsure[h] || paid[h] >= got[(h) / PARTS]);
+    assert(paid[h] <= asked[(h) / PARTS]);
+    assert(unsure[h] || paid[h] == due[h])
 #else
     skip
 #endif
