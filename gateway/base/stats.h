@@ -26,9 +26,9 @@ enum stat_labels {
     STAT_KEY_RESULT,
 };
 
-#define STAT_CLASSES   6  /* 0: lost; 1..5: 1xx..5xx */
-#define STAT_KEY_RESULTS 6 /* how lookups of keys end */
-#define STAT_TIERS_MAX 65 /* 0: not known; then as many as config_tier_count() can become */
+#define STAT_CLASSES     6  /* 0: lost; 1..5: 1xx..5xx */
+#define STAT_KEY_RESULTS 6  /* how lookups of keys end */
+#define STAT_TIERS_MAX   65 /* 0: not known; then as many as config_tier_count() can become */
 
 /* Upper bounds of a histogram's buckets, in microseconds; one more holds the rest. */
 #define STAT_BUCKETS 16

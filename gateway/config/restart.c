@@ -117,10 +117,8 @@ void config_restart_changes(const struct config *from, const struct config *to,
         const char *path;
         bool (*is_same)(const struct config *from, const struct config *to);
     } parts[] = {
-        {"listen", same_listen},
-        {"admin", same_admin},
-        {"quota_store", same_store},
-        {"identity.keystore", same_keystore},
+        {"listen", same_listen},     {"admin", same_admin},
+        {"quota_store", same_store}, {"identity.keystore", same_keystore},
         {"backends", same_backends},
         {"on_store_down: local", same_local},
     };

@@ -226,6 +226,7 @@ WHOLE_TEST(key_task, a_silent_redis_keeps_nobody_waiting)
     begin_add(&answer, &wait);
     RIG_UNTIL(&rig.redis, wait.is_done);
     cr_expect_eq(wait.st, ST_UNAVAILABLE);
+    cr_expect(!list_is_empty(&rig.keys[0]->line.sent), "Redis may answer yet");
     cr_expect_eq(keys_rig_add(&rig, "another", "bob", "free"), ST_UNAVAILABLE, "at once");
     kill(rig.redis.redis, SIGCONT);
     RIG_UNTIL(&rig.redis, list_is_empty(&rig.keys[0]->line.sent));
