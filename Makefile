@@ -195,7 +195,12 @@ LOAD_OBJ := $(call obj,$(wildcard tests/bench/load/*.c))
 $(B)/load: $(LOAD_OBJ)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^
 
-bench: all $(B)/load ## against nginx, HAProxy and others: table, plot, numbers; SCENARIO=NAME runs one, ROUNDS=N
+STORE_LOAD_OBJ := $(call obj,$(wildcard tests/bench/store/*.c))
+
+$(B)/store-load: $(STORE_LOAD_OBJ) $(LIB)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+bench: all $(B)/load $(B)/store-load ## against nginx, HAProxy and others: table, plot, numbers; SCENARIO=NAME runs one, ROUNDS=N
 	$(Q)tests/tools/deps.sh bench
 	$(Q)MELTGUARD_BUILD=$(B) python3 tests/bench/run.py $(SCENARIO)
 

@@ -10,8 +10,6 @@
 
 #include "base/log.h"
 
-#define POLL_US INT64_C(1000000)
-
 struct redis_store {
     struct quota_store base;
     struct redis_target target;
@@ -34,7 +32,8 @@ static enum status ask(struct redis_quota *rq, struct redis_request *request, st
     if (!request)
         return ST_UNAVAILABLE;
     redis_request_begin(request, r);
-    if (redis_link_is_refusing(redis_route_link(&rq->route, request->record.handle.bucket))) {
+    if (redis_link_is_refusing(redis_route_link(&rq->route, request->record.handle.bucket)) ||
+        redis_layout_is_refusing(rq)) {
         free(request);
         return ST_UNAVAILABLE;
     }
@@ -202,24 +201,6 @@ static void renew(struct quota *q, struct reservation *r)
     }
 }
 
-/* --- what others amend --- */
-
-static void poll_amends(struct redis_quota *rq)
-{
-    struct redis_request *request = rq->is_polling ? NULL : redis_request_new(rq, REQUEST_POLL);
-
-    if (request) {
-        rq->is_polling = true;
-        redis_request_launch(request);
-    }
-    timer_set(rq->base.loop, &rq->poll, loop_now_us(rq->base.loop) + POLL_US);
-}
-
-static void on_poll(struct timer *timer)
-{
-    poll_amends(container_of(timer, struct redis_quota, poll));
-}
-
 /* --- the route --- */
 
 static struct redis_quota *quota_of(struct redis_route *route)
@@ -227,9 +208,10 @@ static struct redis_quota *quota_of(struct redis_route *route)
     return container_of(route, struct redis_quota, route);
 }
 
-static void count_route(struct redis_quota *rq)
+void redis_quota_count(struct redis_quota *rq)
 {
-    bool is_up = !rq->is_closing && redis_route_is_up(&rq->route);
+    bool is_up =
+        !rq->is_closing && redis_route_is_up(&rq->route) && rq->layout_state == LAYOUT_SAME;
 
     if (rq->is_counted == is_up)
         return;
@@ -247,20 +229,19 @@ static void on_synced(struct redis_route *route, int64_t clock_offset_us)
 
 static void on_up(struct redis_route *route)
 {
-    count_route(quota_of(route));
     quota_renew_all(&quota_of(route)->base);
 }
 
 static void on_ready(struct redis_route *route)
 {
-    count_route(quota_of(route));
+    redis_quota_count(quota_of(route));
     redis_requests_send(quota_of(route));
-    poll_amends(quota_of(route));
+    redis_poll(quota_of(route));
 }
 
 static void on_lost(struct redis_route *route)
 {
-    count_route(quota_of(route));
+    redis_poll_lost(quota_of(route));
     redis_requests_lost(quota_of(route));
 }
 
@@ -324,8 +305,7 @@ static enum status open_quota(struct quota_store *base, struct loop *loop,
         return ST_NOMEM;
     quota_init(&rq->base, &quota_ops, base, loop, config->lease_ms * 1000);
     rq->base.amends_known_until_us = 0;
-    rq->amends = -1;
-    timer_init(&rq->poll, on_poll);
+    redis_poll_init(rq, config->quota_accounts);
     rq->store = (struct redis_store *)base;
     rq->waits_for_reply =
         config->commit == COMMIT_ACKNOWLEDGED || rq->store->target.wait_replicas > 0;

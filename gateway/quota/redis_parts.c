@@ -22,11 +22,13 @@ static void take_part(struct redis_request *request)
 
 static void make_tokens(const struct redis_request *request, struct reservation *r)
 {
+    uint32_t buckets = redis_layout_buckets(&request->from->layout, request->asked_us);
+
     for (int i = 0; i < r->parts_len; i++) {
         struct reservation_part *part = &r->parts[i];
         struct hold_handle handle = request->kind == REQUEST_ASK
-                                        ? redis_token_mark(r, i)
-                                        : redis_token_make(r, i, request->asked_us);
+                                        ? redis_token_mark(r, i, buckets)
+                                        : redis_token_make(r, i, buckets, request->asked_us);
 
         part->bucket = handle.bucket;
         part->token_len = (int)handle.token_len;

@@ -5,7 +5,7 @@
  * many images, and what each limit was charged.  The score is what changes: the expiry in seconds since 2020, plus 2^30
  * once committed.  So commit is a plain ZADD XX, and a settle of all that was held a plain ZREM.
  *
- * Rows are hashes from a subject's 6 bytes to its value; the key ends in a letter and five digits in base 36:
+ * Rows are hashes from 5 bytes of a subject to its value; the key ends in a letter and five digits in base 36:
  *
  *   c w m   images of a day, week, month: granted * 2^24 + used      C W M   credits: granted * 2^32 + used (thousandths)
  *   g       RATE: the TAT, in microseconds since the segment began   r R     ROLLING: the newest slot, then 13 counts
@@ -16,7 +16,8 @@
  *           ledger, row a limit; token, score, images, reap up to this score, reap first (0 or 1), then a limit: images
  *           allowed, when its row expires.
  *   LIMITS  RESERVE with any limits.
- *           ledger, one or two rows a limit; token, score, 0, reap up to this score, task, the plan (redis_plan.h).
+ *           ledger, one or two rows a limit; token, score, the facts of a common plan or nothing, reap up to this score,
+ *           task, the plan (redis_plan.h).
  *   AMEND   Inspects or amends; the same arguments.
  *   SETTLE  ledger, rows; token, images to give back, now (microseconds).  Replies 1, or 0 where it is gone.
  *   REVIVE  ledger, rows; token, score, now, when the rows expire.  Holds and charges again, over the limit if need be,
