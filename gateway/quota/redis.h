@@ -39,7 +39,7 @@ struct redis_quota {
     struct timer poll; /* asks what others amended, and by which layout they count */
     bool is_polling;
     unsigned polls;
-    int64_t amends; /* Redis's count of them, as last heard; -1: never */
+    int64_t amends;       /* Redis's count of them, as last heard; -1: never */
     uint32_t own_buckets; /* as configured */
     enum layout_state layout_state;
     struct redis_layout layout; /* as last heard; at first as configured */

@@ -13,7 +13,7 @@
 
 #define POLL_US INT64_C(1000000)
 /* What others amend is known of for so long after it was asked. */
-#define TRUST_US INT64_C(2000000)
+#define TRUST_US   INT64_C(2000000)
 #define LAYOUT_KEY "mg:{0}:meta"
 /* A sample after so many polls; so many count for the mean; and above so many accounts operators should hear of it. */
 #define SAMPLE_EVERY 8
@@ -141,7 +141,8 @@ static void learn_layout(struct redis_quota *rq, struct text found)
         return;
     }
     atomic_store(&rq->base.store->trouble, NULL);
-    if (!redis_layout_equal(&layout, &rq->layout)) /* questions that wait have chosen their buckets */
+    if (!redis_layout_equal(&layout,
+                            &rq->layout)) /* questions that wait have chosen their buckets */
         set_layout_state(rq, LAYOUT_OTHER);
     rq->layout = layout;
     set_layout_state(rq, LAYOUT_SAME);

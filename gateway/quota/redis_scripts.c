@@ -280,9 +280,10 @@ static const char rows_source[] =
     "    fits = rate <= now + burst\n" \
     "  end\n" \
     "  if fits and flights >= 0 then\n" \
-    "    for _, held in ipairs(call('ZRANGE', ledger, 0, -1)) do\n" \
-    "      if string.sub(held, 1, 5) == field then\n" \
-    "        local high, low = string.byte(held, 15, 16)\n" \
+    "    local holds = call('ZCARD', ledger) > 0 and call('ZRANGE', ledger, 0, -1)\n" \
+    "    for i = 1, holds and #holds or 0 do\n" \
+    "      if string.sub(holds[i], 1, 5) == field then\n" \
+    "        local high, low = string.byte(holds[i], 15, 16)\n" \
     "        hand = hand + high * 256 + low\n" \
     "      end\n" \
     "    end\n" \
@@ -296,7 +297,7 @@ static const char rows_source[] =
     "      " LUA_EXPIRE("KEYS[2]", "at") \
     "    end\n" \
     "    if not rate then return {0, 0, 0, value, hand} end\n" \
-    "    call('HSET', key, field, rate)\n" \
+    "    call('HSET', key, field, string.format('%d', rate))\n" \
     "    if not tat then\n" \
     "      local at = struct.unpack('>I6', plan, 71)\n" \
     "      " LUA_EXPIRE("key", "at") \

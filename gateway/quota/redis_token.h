@@ -19,7 +19,8 @@
 #include "quota/row.h"
 
 #define REDIS_KEY_MAX 24
-#define FIELD_LEN     6 /* of a subject, in tokens; rows go by the first 5 of these bytes, as Redis's memory counts */
+#define FIELD_LEN                                                                                  \
+    6 /* of a subject, in tokens; rows go by the first 5 of these bytes, as Redis's memory counts */
 #define ROW_FIELD_LEN 5
 
 struct redis_key {

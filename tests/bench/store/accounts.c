@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "core/cost.h"
 
-#define DAY_S    INT64_C(86400)
+#define DAY_S     INT64_C(86400)
 #define MINUTE_US INT64_C(60000000)
 
 bool plan_parse(const char *words, struct plan *out)
@@ -67,13 +67,14 @@ void reservation_of(struct reservation *r, const struct plan *plan, int64_t numb
     if (plan->has_day) {
         add(&terms, &account.digest,
             (struct limit_rule){.kind = LIMIT_DAY, .units = plan->per_day * UNITS_PER_IMAGE});
-        terms.limits[0].window =
-            (struct window){day * DAY_S, (day + 1) * DAY_S, (uint32_t)day};
+        terms.limits[0].window = (struct window){day * DAY_S, (day + 1) * DAY_S, (uint32_t)day};
     }
     if (plan->has_rate)
         add(&terms, &account.digest,
-            (struct limit_rule){.kind = LIMIT_RATE, .units = 1000 * UNITS_PER_IMAGE,
-                                .period_us = MINUTE_US, .burst_units = 100 * UNITS_PER_IMAGE});
+            (struct limit_rule){.kind = LIMIT_RATE,
+                                .units = 1000 * UNITS_PER_IMAGE,
+                                .period_us = MINUTE_US,
+                                .burst_units = 100 * UNITS_PER_IMAGE});
     if (plan->has_flight)
         add(&terms, &account.digest,
             (struct limit_rule){.kind = LIMIT_IN_FLIGHT, .units = 10 * UNITS_PER_IMAGE});

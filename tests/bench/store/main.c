@@ -26,7 +26,8 @@ static const char help[] =
     "  reserve          a batch, which stays held\n"
     "  settle, refund   ends what is held: all of it used, or none\n"
     "  pairs            a batch of INCRBY and EXPIRE, a key an account\n"
-    "  fill, keys, rows every account once: by reserve and settle; by INCRBY and EXPIRE; by plain HSET\n"
+    "  fill, keys, rows every account once: by reserve and settle; by INCRBY and EXPIRE; by plain "
+    "HSET\n"
     "  flood            a batch of reserves of one account that has none left\n";
 
 struct lab {
@@ -80,9 +81,12 @@ static void parse_option(struct lab *lab, int option)
 static void parse(struct lab *lab, int argc, char **argv)
 {
     static const struct option rows[] = {
-        {"socket", required_argument, NULL, 's'},    {"accounts", required_argument, NULL, 'a'},
-        {"sized-for", required_argument, NULL, 'z'}, {"batch", required_argument, NULL, 'b'},
-        {"limits", required_argument, NULL, 'l'},    {"per-day", required_argument, NULL, 'd'},
+        {"socket", required_argument, NULL, 's'},
+        {"accounts", required_argument, NULL, 'a'},
+        {"sized-for", required_argument, NULL, 'z'},
+        {"batch", required_argument, NULL, 'b'},
+        {"limits", required_argument, NULL, 'l'},
+        {"per-day", required_argument, NULL, 'd'},
         {NULL, 0, NULL, 0},
     };
 
@@ -113,15 +117,18 @@ static void open_store(struct lab *lab)
     config->quota_accounts = lab->sized_for;
     config->commit = COMMIT_SENT;
     lab->waiting = calloc((size_t)lab->batch, sizeof(*lab->waiting));
-    if (!lab->waiting || loop_new(&lab->loop) ||
-        quota_store_open(config, error, &lab->store) ||
+    if (!lab->waiting || loop_new(&lab->loop) || quota_store_open(config, error, &lab->store) ||
         quota_open(lab->store, lab->loop, config, &lab->q)) {
         fprintf(stderr, "store-load: %s\n", error);
         exit(1);
     }
     lab->server = server_connect(lab->socket);
-    while (loop_now_us(lab->loop) >= lab->q->amends_known_until_us || !quota_store_is_up(lab->store))
+    for (int i = 0; i < 1000 && !quota_store_is_up(lab->store); i++)
         loop_run_once(lab->loop, 10);
+    if (!quota_store_is_up(lab->store)) {
+        fprintf(stderr, "store-load: the store is %s\n", quota_store_words(lab->store));
+        exit(1);
+    }
 }
 
 static void on_reserved(struct op *op, enum status st)
@@ -220,13 +227,13 @@ static void run_and_tell(struct lab *lab, const char *step)
     struct usage after = server_usage(lab->server);
 
     printf("{\"step\":\"%s\",\"ops\":%lld,\"refused\":%lld,\"seconds\":%.6f,\"cpu_us\":%.0f,"
-           "\"evalsha_us\":%.0f,\"zrem_us\":%.0f,\"pair_us\":%.0f,\"commands\":%lld,"
-           "\"memory_before\":%lld,\"memory\":%lld,\"denied_bytes\":%zu,\"denied_hits\":%llu}\n",
+           "\"evalsha_us\":%.0f,\"zrem_us\":%.0f,\"pair_us\":%.0f,\"scripts\":%lld,"
+           "\"denied_bytes\":%zu,\"denied_hits\":%llu,\"denied_evicted\":%llu}\n",
            step, (long long)ops, (long long)lab->refused, seconds, after.cpu_us - before.cpu_us,
            after.evalsha_us - before.evalsha_us, after.zrem_us - before.zrem_us,
-           after.pair_us - before.pair_us, (long long)(after.commands - before.commands - 1),
-           (long long)before.memory_bytes, (long long)after.memory_bytes,
-           denied_bytes(lab->q->denied), (unsigned long long)denied_counts(lab->q->denied).hits);
+           after.pair_us - before.pair_us, (long long)(after.scripts - before.scripts),
+           denied_bytes(lab->q->denied), (unsigned long long)denied_counts(lab->q->denied).hits,
+           (unsigned long long)denied_counts(lab->q->denied).evicted);
     fflush(stdout);
     lab->refused = 0;
 }

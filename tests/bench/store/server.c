@@ -59,8 +59,7 @@ struct usage server_usage(redisContext *server)
         .zrem_us = command_us(reply->str, "cmdstat_zrem:"),
         .pair_us =
             command_us(reply->str, "cmdstat_incrby:") + command_us(reply->str, "cmdstat_expire:"),
-        .commands = (int64_t)number_after(reply->str, "total_commands_processed:"),
-        .memory_bytes = (int64_t)number_after(reply->str, "used_memory:"),
+        .scripts = (int64_t)number_after(reply->str, "cmdstat_evalsha:calls="),
     };
 
     freeReplyObject(reply);

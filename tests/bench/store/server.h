@@ -6,12 +6,11 @@
 #include <hiredis/hiredis.h>
 #include <stdint.h>
 
-/* Since the server began, but for the memory, which is that of now. */
+/* Since the server began. */
 struct usage {
     double cpu_us;
     double evalsha_us, zrem_us, pair_us; /* within these commands alone; pair: INCRBY and EXPIRE */
-    int64_t commands;
-    int64_t memory_bytes;
+    int64_t scripts;                     /* EVALSHA that were run */
 };
 
 redisContext *server_connect(const char *path);
