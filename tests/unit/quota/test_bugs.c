@@ -51,7 +51,7 @@ static void settle_all(struct quota *doors[2], struct reservation r[CROWD])
         quota_settle(doors[i % 2], &r[i], 0);
 }
 
-CONTRACT(issue_20256_what_a_timeout_or_a_cancel_leaves_in_flight_comes_back)
+CONTRACT(issue_20256_28160_what_a_timeout_or_a_cancel_leaves_in_flight_comes_back)
 {
     struct reservation r, cancelled;
     struct rig_wait wait;

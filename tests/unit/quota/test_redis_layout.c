@@ -85,6 +85,14 @@ static void down(void)
 
 TestSuite(quota_layouts, .init = up, .fini = down, .timeout = 30);
 
+static bool all_are(enum layout_state state)
+{
+    for (int i = 0; i < RIG_WORKERS; i++)
+        if (((struct redis_quota *)rig.q[i])->layout_state != state)
+            return false;
+    return true;
+}
+
 static enum status reserve_one(int account, struct reservation *r)
 {
     rig_reservation(r, account, 0, 1, 3);
@@ -116,7 +124,8 @@ Test(quota_layouts, a_gateway_that_differs_counts_nothing)
     cr_assert(strstr(quota_store_words(rig.store), "quota.accounts"));
     cr_assert_eq(rig_redis(&rig, "KEYS mg:{1}:*"), 0);
     rig_redis(&rig, "SET mg:{0}:meta 65536");
-    RIG_UNTIL(&rig, quota_store_is_up(rig.store));
+    RIG_UNTIL(&rig, all_are(LAYOUT_SAME));
+    cr_assert(quota_store_is_up(rig.store));
     cr_assert_eq(strcmp(quota_store_words(rig.store), "up"), 0);
     cr_assert_eq(reserve_one(1, &r), ST_OK);
     quota_settle(rig.q[0], &r, 0);
@@ -131,12 +140,13 @@ Test(quota_layouts, one_that_is_changed_below_a_gateway)
     rig_start(&rig);
     cr_assert_eq(reserve_one(1, &held), ST_OK);
     rig_redis(&rig, "SET mg:{0}:meta 131072");
-    RIG_UNTIL(&rig, !quota_store_is_up(rig.store));
+    RIG_UNTIL(&rig, all_are(LAYOUT_OTHER));
+    cr_assert(!quota_store_is_up(rig.store));
     cr_assert_eq(reserve_one(1, &r), ST_UNAVAILABLE);
     quota_settle(rig.q[0], &held, 0);
     RIG_UNTIL(&rig, rig_redis(&rig, "EXISTS mg:{1}:h") == 0);
     rig_redis(&rig, "SET mg:{0}:meta 65536");
-    RIG_UNTIL(&rig, quota_store_is_up(rig.store));
+    RIG_UNTIL(&rig, all_are(LAYOUT_SAME));
     cr_assert_eq(rig_held(&rig), 0);
 }
 
