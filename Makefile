@@ -195,10 +195,15 @@ LOAD_OBJ := $(call obj,$(wildcard tests/bench/load/*.c))
 $(B)/load: $(LOAD_OBJ)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^
 
-$(B)/store_load: $(call obj,tests/bench/store/main.c) $(LIB)
-	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+STORE_LOAD_OBJ := $(call obj,$(wildcard tests/bench/store/*.c))
 
-bench: all $(B)/load $(B)/store_load ## against nginx, HAProxy and others: table, plot, numbers; SCENARIO=NAME runs one, ROUNDS=N
+$(B)/store-load: $(STORE_LOAD_OBJ) $(LIB)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/embedded-load: $(call obj,tests/bench/embedded/main.c) $(LIB)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+bench: all $(B)/load $(B)/store-load $(B)/embedded-load ## against nginx, HAProxy and others: table, plot, numbers; SCENARIO=NAME runs one, ROUNDS=N
 	$(Q)tests/tools/deps.sh bench
 	$(Q)MELTGUARD_BUILD=$(B) python3 tests/bench/run.py $(SCENARIO)
 

@@ -141,6 +141,9 @@ static bool read_shared(const struct page *page, double *out)
     case STAT_STORE_UP:
         *out = quota_store_is_up(source->store);
         return true;
+    case STAT_BUCKET_ACCOUNTS:
+        *out = quota_store_bucket_accounts(source->store);
+        return true;
     case STAT_WORKERS:
         *out = source->gates_len;
         return true;

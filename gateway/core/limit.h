@@ -60,8 +60,8 @@ struct limit {
  * The first LIMIT_SUBJECT_KEPT bytes are always the owner's, so that all of an account's rows can lie in one bucket.
  * The other 96 bits are the owner's XOR a 128-bit hash of what is mixed in.  Two accounts collide under one rule only if
  * they collide without it.  Under two rules (or a rule and none) two random digests are equal with 2^-96, those that lie
- * in one bucket and are told apart by 48 bits with 2^-48: with 128 accounts of six rules in each of 65,536 buckets, one
- * pair in 14,000 such installations.  Whoever can choose account ids finds one no sooner than two that collide. */
+ * in one bucket and are told apart by 40 bits with 2^-40: with 128 accounts of six rules in each of 65,536 buckets, one
+ * pair in 57 such installations; of one rule, one pair in 2,000.  Whoever can choose account ids finds one no sooner than two that collide. */
 #define LIMIT_SUBJECT_KEPT 4
 struct account_digest limit_subject(const struct limit_rule *rule, struct account_digest owner);
 /* "daily", "weekly", "monthly", "rolling", "rate", "in_flight": in RateLimit fields, messages and logs. */

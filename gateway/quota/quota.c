@@ -72,6 +72,20 @@ bool quota_store_is_up(const struct quota_store *store)
     return store->ops->is_up(store);
 }
 
+const char *quota_store_words(const struct quota_store *store)
+{
+    const char *trouble = atomic_load_explicit(&store->trouble, memory_order_relaxed);
+
+    if (quota_store_is_up(store))
+        return "up";
+    return trouble ? trouble : "down";
+}
+
+double quota_store_bucket_accounts(const struct quota_store *store)
+{
+    return (double)atomic_load_explicit(&store->bucket_milli, memory_order_relaxed) / 1000;
+}
+
 static enum status open_local(struct quota *q, const struct config *config)
 {
     struct local *local = calloc(1, sizeof(*local));

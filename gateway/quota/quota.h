@@ -115,6 +115,11 @@ void quota_store_close(struct quota_store **store);
 /* Whether decisions can be had now: for /readyz.  Any thread. */
 bool quota_store_is_up(const struct quota_store *store);
 
+/* How it stands, in words. */
+const char *quota_store_words(const struct quota_store *store);
+/* Accounts in a bucket of Redis, the mean of samples; 0: not known. */
+double quota_store_bucket_accounts(const struct quota_store *store);
+
 /* A worker's door to it. */
 MUST_CHECK enum status quota_open(struct quota_store *store, struct loop *loop,
                                   const struct config *config, struct quota **out);

@@ -10,8 +10,6 @@
 
 #include "base/log.h"
 
-#define POLL_US INT64_C(1000000)
-
 struct redis_store {
     struct quota_store base;
     struct redis_target target;
@@ -31,9 +29,12 @@ enum status redis_request_ask(struct redis_request *request, struct reservation 
 {
     if (!request)
         return ST_UNAVAILABLE;
+
+    struct redis_quota *rq = request->from;
+
     redis_request_begin(request, r);
-    if (redis_link_is_refusing(
-            redis_route_link(&request->from->route, request->record.handle.bucket))) {
+    if (redis_link_is_refusing(redis_route_link(&rq->route, request->record.handle.bucket)) ||
+        redis_layout_is_refusing(rq)) {
         free(request);
         return ST_UNAVAILABLE;
     }
@@ -170,8 +171,7 @@ static struct ending ending(struct quota *q, struct reservation *r, int64_t used
 
 static bool is_up_for(const struct redis_quota *rq, uint32_t bucket)
 {
-    return redis_link_is_up(
-        redis_route_link((struct redis_route *)(uintptr_t)&rq->route, bucket));
+    return redis_link_is_up(redis_route_link((struct redis_route *)(uintptr_t)&rq->route, bucket));
 }
 
 /* Images are about to be delivered, for a hold that others may have given back.  What cannot be sent at once has no reply
@@ -180,8 +180,8 @@ static bool is_late(struct quota *q, const struct reservation *r, int64_t used_i
 {
     if (r->state != RESERVATION_HELD || used_images == 0)
         return false;
-    return redis_hold_is_late(r, is_up_for(redis_of(q), r->parts[0].bucket) ? quota_now_us(q)
-                                                                            : redis_fresh_now_us(q));
+    return redis_hold_is_late(
+        r, is_up_for(redis_of(q), r->parts[0].bucket) ? quota_now_us(q) : redis_fresh_now_us(q));
 }
 
 /* The op waits for those that can be sent now; what cannot is on disk at once. */
@@ -250,24 +250,6 @@ static void renew(struct quota *q, struct reservation *r)
     }
 }
 
-/* --- what others amend --- */
-
-static void poll_amends(struct redis_quota *rq)
-{
-    struct redis_request *request = rq->is_polling ? NULL : redis_request_new(rq, REQUEST_POLL);
-
-    if (request) {
-        rq->is_polling = true;
-        redis_request_launch(request);
-    }
-    timer_set(rq->base.loop, &rq->poll, loop_now_us(rq->base.loop) + POLL_US);
-}
-
-static void on_poll(struct timer *timer)
-{
-    poll_amends(container_of(timer, struct redis_quota, poll));
-}
-
 /* --- the route --- */
 
 static struct redis_quota *quota_of(struct redis_route *route)
@@ -275,9 +257,10 @@ static struct redis_quota *quota_of(struct redis_route *route)
     return container_of(route, struct redis_quota, route);
 }
 
-static void count_route(struct redis_quota *rq)
+void redis_quota_count(struct redis_quota *rq)
 {
-    bool is_up = !rq->is_closing && redis_route_is_up(&rq->route);
+    bool is_up =
+        !rq->is_closing && redis_route_is_up(&rq->route) && rq->layout_state == LAYOUT_SAME;
 
     if (rq->is_counted == is_up)
         return;
@@ -295,20 +278,19 @@ static void on_synced(struct redis_route *route, int64_t clock_offset_us)
 
 static void on_up(struct redis_route *route)
 {
-    count_route(quota_of(route));
     quota_renew_all(&quota_of(route)->base);
 }
 
 static void on_ready(struct redis_route *route)
 {
-    count_route(quota_of(route));
+    redis_quota_count(quota_of(route));
     redis_requests_send(quota_of(route));
-    poll_amends(quota_of(route));
+    redis_poll(quota_of(route));
 }
 
 static void on_lost(struct redis_route *route)
 {
-    count_route(quota_of(route));
+    redis_poll_lost(quota_of(route));
     redis_requests_lost(quota_of(route));
 }
 
@@ -375,8 +357,7 @@ static enum status open_quota(struct quota_store *base, struct loop *loop,
         return ST_NOMEM;
     quota_init(&rq->base, &quota_ops, base, loop, config->lease_ms * 1000);
     rq->base.amends_known_until_us = 0;
-    rq->amends = -1;
-    timer_init(&rq->poll, on_poll);
+    redis_poll_init(rq, config->quota_accounts);
     rq->store = (struct redis_store *)base;
     rq->waits_for_reply =
         config->commit == COMMIT_ACKNOWLEDGED || rq->store->target.wait_replicas > 0;

@@ -10,11 +10,16 @@
 #pragma once
 
 #include "quota/outbox.h"
+#include "quota/redis_layout.h"
 #include "quota/redis_plan.h"
 #include "redis/route.h"
 #include "quota/store.h"
 
 struct redis_store;
+
+/* UNKNOWN: Redis has not told it since all links were lost; questions wait.  OTHER: Redis is laid out for another number
+ * of buckets; they are refused. */
+enum layout_state { LAYOUT_UNKNOWN, LAYOUT_SAME, LAYOUT_OTHER };
 
 struct redis_quota {
     struct quota base;
@@ -31,9 +36,15 @@ struct redis_quota {
     unsigned reserves;  /* sent; every so many reaps */
     int64_t complained_us;
 
-    struct timer poll; /* asks what others amended */
+    struct timer poll; /* asks what others amended, and by which layout they count */
     bool is_polling;
-    int64_t amends; /* Redis's count of them, as last heard; -1: never */
+    unsigned polls;
+    int64_t amends;       /* Redis's count of them, as last heard; -1: never */
+    uint32_t own_buckets; /* as configured */
+    enum layout_state layout_state;
+    struct redis_layout layout; /* as last heard; at first as configured */
+    struct redis_key last_row;  /* of the last reserve, in that bucket; len 0: none yet */
+    uint32_t last_bucket;
 };
 
 enum redis_request_kind {
@@ -42,8 +53,13 @@ enum redis_request_kind {
     REQUEST_ASK, /* an inspection, or an amend and then its announcement */
     REQUEST_RENEW,
     REQUEST_END,  /* a commit or settle, as the record says */
-    REQUEST_POLL, /* what others amended */
+    REQUEST_POLL, /* redis_poll.c */
 };
+
+/* Counts amends.  In a bucket like all other keys, so that a Cluster has a place for it. */
+#define REDIS_AMENDS_KEY "mg:{0}:amends"
+
+enum redis_poll_step { POLL_ASK, POLL_CLAIM, POLL_SAMPLE };
 
 struct redis_request {
     struct redis_call call;
@@ -61,8 +77,9 @@ struct redis_request {
     int rounds;        /* how often it was sent again */
     struct list in_unsent;
     struct list in_ops;
-    struct op *op;         /* NULL: nobody waits */
-    struct reservation *r; /* lent by the caller while it waits for how its limits stand, or for its commit */
+    struct op *op; /* NULL: nobody waits */
+    struct reservation
+        *r; /* lent by the caller while it waits for how its limits stand, or for its commit */
 
     /* All but POLL: which part.  RESERVE, ASK: since when. */
     int part;
@@ -72,15 +89,19 @@ struct redis_request {
     enum redis_task task;
     int64_t amend_units;
     int64_t amend_until_s;
-    bool is_announcing;         /* ASK: all parts are amended */
-    bool is_late;               /* RESERVE: of what is called committed, and may have ended: redis_late.c */
-    bool has_earlier;           /* RESERVE: the part before is held */
+    bool is_announcing; /* ASK: all parts are amended */
+    bool is_late;       /* RESERVE: of what is called committed, and may have ended: redis_late.c */
+    bool has_earlier;   /* RESERVE: the part before is held */
     struct hold_handle earlier; /* then: that one */
 
-    struct redis_request *partner; /* END: of the other part; the op goes with whichever is later */
-    int64_t sure_until_us;         /* END: the hold's, where images may be delivered after it; else INT64_MAX */
+    enum redis_poll_step poll;
 
-    struct reservation *about;    /* RENEW, and END of a commit: told how it ended, while it is not settled */
+    struct redis_request *partner; /* END: of the other part; the op goes with whichever is later */
+    int64_t
+        sure_until_us; /* END: the hold's, where images may be delivered after it; else INT64_MAX */
+
+    struct reservation
+        *about; /* RENEW, and END of a commit: told how it ended, while it is not settled */
     struct redis_request *before; /* END of a settle: its commit, on its way; NULL: none */
     struct redis_request *after;  /* END of a commit: its settle */
 };
@@ -102,6 +123,20 @@ void redis_request_launch(struct redis_request *request);
 void redis_request_write(struct redis_request *request, struct redis_link *link);
 /* A record that was left behind on disk, and is in this worker's outbox now. */
 void redis_request_resume(struct redis_quota *rq, const struct outbox_record *record);
+
+/* redis_poll.c: what is asked each second, and whenever a link comes up. */
+void redis_poll_init(struct redis_quota *rq, int64_t accounts);
+void redis_poll(struct redis_quota *rq);
+void redis_poll_write(struct redis_request *request, struct redis_link *link);
+void redis_poll_answered(struct redis_request *request, const redisReply *reply);
+/* Answered or not. */
+void redis_poll_ended(struct redis_request *request);
+/* All links are lost. */
+void redis_poll_lost(struct redis_quota *rq);
+/* Nobody is to be asked for a hold, and waiting is no use. */
+bool redis_layout_is_refusing(struct redis_quota *rq);
+/* Decisions can be had, or not: tells the other threads. */
+void redis_quota_count(struct redis_quota *rq);
 
 /* A link came up: what was kept goes first, then the questions that wait. */
 void redis_requests_send(struct redis_quota *rq);

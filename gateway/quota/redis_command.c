@@ -5,8 +5,6 @@
 #include "quota/redis.h"
 
 #define REAP_EVERY 16
-/* In a bucket like all other keys, so that a Cluster has a place for it. */
-#define AMENDS_KEY "mg:{0}:amends"
 
 static void begin_script(struct redis_link *link, enum redis_script script,
                          const struct hold_handle *handle, const struct redis_key *rows,
@@ -24,9 +22,16 @@ static void begin_script(struct redis_link *link, enum redis_script script,
     redis_link_arg(link, redis_token_text(handle));
 }
 
+/* One of the rows that are in use, to be looked at by redis_poll.c. */
+static void remember_row(struct redis_quota *rq, const struct redis_key *row, uint32_t bucket)
+{
+    rq->last_row = *row;
+    rq->last_bucket = bucket;
+}
+
 static void write_limits(struct redis_request *request, struct redis_link *link)
 {
-    const struct redis_quota *rq = request->from;
+    struct redis_quota *rq = request->from;
     const struct hold_handle *handle = &request->record.handle;
     const struct redis_question question = {
         .r = request->r,
@@ -41,11 +46,13 @@ static void write_limits(struct redis_request *request, struct redis_link *link)
     struct redis_plan plan;
 
     redis_plan_make(&question, &plan);
+    if (plan.rows_len > 0)
+        remember_row(rq, &plan.rows[0], handle->bucket);
     begin_script(link, is_amend ? SCRIPT_AMEND : SCRIPT_LIMITS, handle, plan.rows, plan.rows_len,
                  is_amend ? 6 : 5);
     redis_link_arg_int(link, redis_score(request->record.expires_us,
                                          request->is_late || request->task >= TASK_GRANT));
-    redis_link_arg_int(link, 0);
+    redis_link_arg(link, (struct text){(const char *)plan.facts, (size_t)plan.facts_len});
     redis_link_arg_int(link, redis_horizon(quota_now_us(&rq->base)));
     redis_link_arg_int(link, request->task);
     redis_link_arg(link, (struct text){(const char *)plan.bytes, (size_t)plan.len});
@@ -55,7 +62,7 @@ static void write_limits(struct redis_request *request, struct redis_link *link)
 
 static void write_rows(struct redis_request *request, struct redis_link *link)
 {
-    const struct redis_quota *rq = request->from;
+    struct redis_quota *rq = request->from;
     const struct reservation *r = request->r;
     const struct reservation_part *part = &r->parts[request->part];
     const struct hold_handle *handle = &request->record.handle;
@@ -67,6 +74,7 @@ static void write_rows(struct redis_request *request, struct redis_link *link)
         rows[i] =
             redis_row_key(handle->bucket, redis_row_letter(&limit->rule), limit->window.ordinal);
     }
+    remember_row(rq, &rows[0], handle->bucket);
     begin_script(link, SCRIPT_ROWS, handle, rows, part->len, 4 + 2 * part->len);
     redis_link_arg_int(link, redis_score(request->record.expires_us, request->is_late));
     redis_link_arg_int(link, r->held_images);
@@ -85,8 +93,8 @@ static void write_reserve(struct redis_request *request, struct redis_link *link
 {
     struct redis_quota *rq = request->from;
 
-    request->task = request->is_late || ++rq->reserves % REAP_EVERY == 0 ? TASK_REAP_AND_RESERVE
-                                                                         : TASK_RESERVE;
+    request->task =
+        request->is_late || ++rq->reserves % REAP_EVERY == 0 ? TASK_REAP_AND_RESERVE : TASK_RESERVE;
     if (request->record.expires_us == 0) /* a lease counts from the first time it is asked for */
         request->record.expires_us = quota_now_us(&rq->base) + rq->base.lease_us;
     if (redis_part_is_rows(request->r, request->part))
@@ -159,11 +167,11 @@ static void write_end(struct redis_request *request, struct redis_link *link)
         write_settle(request, link);
 }
 
-static void write_amends(struct redis_link *link, struct text command)
+static void write_announcement(struct redis_link *link)
 {
     redis_link_begin(link, 2);
-    redis_link_arg(link, command);
-    redis_link_arg(link, TEXT(AMENDS_KEY));
+    redis_link_arg(link, TEXT("INCR"));
+    redis_link_arg(link, TEXT(REDIS_AMENDS_KEY));
 }
 
 void redis_request_write(struct redis_request *request, struct redis_link *link)
@@ -174,7 +182,7 @@ void redis_request_write(struct redis_request *request, struct redis_link *link)
         return;
     case REQUEST_ASK:
         if (request->is_announcing)
-            write_amends(link, TEXT("INCR"));
+            write_announcement(link);
         else
             write_limits(request, link);
         return;
@@ -185,7 +193,7 @@ void redis_request_write(struct redis_request *request, struct redis_link *link)
         write_end(request, link);
         return;
     case REQUEST_POLL:
-        write_amends(link, TEXT("GET"));
+        redis_poll_write(request, link);
         return;
     case REQUEST_NONE:
         ASSERT(false);

@@ -29,10 +29,12 @@ static void set_token(struct reservation_part *part, const struct hold_handle *h
 
 static void make_tokens(const struct redis_request *request, struct reservation *r)
 {
+    uint32_t buckets = redis_layout_buckets(&request->from->layout, request->asked_us);
+
     for (int i = 0; i < r->parts_len; i++) {
         struct hold_handle handle = request->kind == REQUEST_ASK
-                                        ? redis_token_mark(r, i)
-                                        : redis_token_make(r, i, request->asked_us);
+                                        ? redis_token_mark(r, i, buckets)
+                                        : redis_token_make(r, i, buckets, request->asked_us);
 
         set_token(&r->parts[i], &handle);
     }
@@ -40,8 +42,11 @@ static void make_tokens(const struct redis_request *request, struct reservation 
 
 void redis_parts_adopt(struct redis_quota *rq, struct reservation *r)
 {
+    int64_t now_us = quota_now_us(&rq->base);
+    uint32_t buckets = redis_layout_buckets(&rq->layout, now_us);
+
     for (int i = 0; i < r->parts_len; i++) {
-        struct hold_handle handle = redis_token_make(r, i, quota_now_us(&rq->base));
+        struct hold_handle handle = redis_token_make(r, i, buckets, now_us);
 
         set_token(&r->parts[i], &handle);
         r->parts[i].is_held = true;

@@ -11,6 +11,13 @@
 #define COUNT_LEN   4
 #define ROLLING_LEN (SLOT_LEN + ROLLING_COUNTS * COUNT_LEN)
 
+/* For images of the part's owner, and no trial. */
+static bool is_plain(const struct limit *limit, const struct account_digest *owner)
+{
+    return limit->rule.measure == MEASURE_IMAGES && !limit->rule.is_dry_run &&
+           memcmp(&limit->subject, owner, sizeof(*owner)) == 0;
+}
+
 bool redis_part_is_rows(const struct reservation *r, int part)
 {
     const struct reservation_part *p = &r->parts[part];
@@ -18,11 +25,8 @@ bool redis_part_is_rows(const struct reservation *r, int part)
 
     for (int i = p->first; i < p->first + p->len; i++) {
         const struct limit *limit = &r->limits[i].limit;
-        const struct limit_rule *rule = &limit->rule;
 
-        if (!limit_is_calendar(rule->kind) || rule->measure != MEASURE_IMAGES || rule->is_dry_run)
-            return false;
-        if (memcmp(&limit->subject, owner, sizeof(*owner)) != 0)
+        if (!limit_is_calendar(limit->rule.kind) || !is_plain(limit, owner))
             return false;
     }
     return true;
@@ -111,12 +115,68 @@ static void add_limit(struct redis_plan *plan, const struct redis_question *ques
     add_rows(plan, question->bucket, limit, &charge);
 }
 
+static bool is_common(const struct redis_question *question)
+{
+    static const enum limit_kind kinds[] = {LIMIT_RATE, LIMIT_IN_FLIGHT};
+    const struct reservation *r = question->r;
+    const struct reservation_part *part = &r->parts[question->part];
+    const struct account_digest *owner = redis_part_owner(r, question->part);
+    size_t next = 0;
+
+    if (part->len < 2 || !limit_is_calendar(r->limits[part->first].limit.rule.kind))
+        return false;
+    for (int i = part->first; i < part->first + part->len; i++) {
+        const struct limit *limit = &r->limits[i].limit;
+
+        if (!is_plain(limit, owner))
+            return false;
+        if (i == part->first)
+            continue;
+        while (next < ARRAY_LEN(kinds) && kinds[next] != limit->rule.kind)
+            next++;
+        if (next++ == ARRAY_LEN(kinds))
+            return false;
+    }
+    return true;
+}
+
+static void add_fact(struct redis_plan *plan, int len, int64_t value)
+{
+    redis_put(plan->facts + plan->facts_len, len, (uint64_t)value);
+    plan->facts_len += len;
+}
+
+static void add_facts(struct redis_plan *plan, const struct redis_question *question)
+{
+    const struct reservation *r = question->r;
+    const struct reserved_limit *first = &r->limits[r->parts[question->part].first];
+    const struct reserved_limit *second = first + 1;
+    const struct reserved_limit *last = first + r->parts[question->part].len - 1;
+    bool has_rate = second->limit.rule.kind == LIMIT_RATE;
+    bool has_flight = last->limit.rule.kind == LIMIT_IN_FLIGHT;
+    struct charge charge = charge_of(&second->limit, r->held_images, question->asked_us);
+    int64_t segment_us = has_rate ? charge.segment_s * US_PER_S : 1;
+
+    if (has_rate && charge.amount == 0)
+        return; /* a RATE beyond measure: no charge says that there is none */
+    add_fact(plan, 2, r->held_images);
+    add_fact(plan, 6, MIN(limit_allowed(&first->limit), AMOUNT_MAX));
+    add_fact(plan, 6, has_rate ? MIN(charge.amount, AMOUNT_MAX) : 0);
+    add_fact(plan, 6, has_rate ? MIN(limit_allowed(&second->limit), AMOUNT_MAX) : 0);
+    add_fact(plan, 6, question->asked_us % segment_us);
+    add_fact(plan, 6, segment_us);
+    add_fact(plan, 6, has_flight ? MIN(limit_allowed(&last->limit), AMOUNT_MAX) : -1);
+}
+
 void redis_plan_make(const struct redis_question *question, struct redis_plan *out)
 {
     const struct reservation_part *part = &question->r->parts[question->part];
 
     out->rows_len = 0;
     out->len = 0;
+    out->facts_len = 0;
+    if (question->task == TASK_RESERVE && is_common(question))
+        add_facts(out, question);
     for (int i = part->first; i < part->first + part->len; i++)
         add_limit(out, question, &question->r->limits[i].limit);
 }

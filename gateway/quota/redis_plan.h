@@ -10,7 +10,11 @@
  *   u48  what is allowed; for a grant, the most
  *   u48  calendar: the span; RATE: now since its segment began; ROLLING: the slot
  *   u48  calendar: grains in one granted; RATE: a segment
- *   u48  when the row expires (Unix seconds) */
+ *   u48  when the row expires (Unix seconds)
+ *
+ * A common plan is one calendar limit, then a RATE, an IN_FLIGHT limit or both, all for images of the ledger's own subject,
+ * none on trial.  Its facts are u16 images, then 48 bits each: images allowed; the RATE's charge (0: none), what its TAT may
+ * be ahead, now since its segment began, a segment; images in flight (-1: no such limit). */
 #pragma once
 
 #include <hiredis/hiredis.h>
@@ -20,12 +24,15 @@
 #include "quota/redis_token.h"
 
 #define PLAN_LIMIT_LEN 38
+#define PLAN_FACTS_LEN (2 + 6 * 6)
 
 struct redis_plan {
     int rows_len;
     struct redis_key rows[2 * LIMITS_MAX];
     int len; /* bytes */
     unsigned char bytes[PLAN_LIMIT_LEN * LIMITS_MAX];
+    int facts_len; /* 0: not a common plan, or not a plain reserve */
+    unsigned char facts[PLAN_FACTS_LEN];
 };
 
 /* How a part stands, and what is asked about it. */

@@ -13,8 +13,6 @@
 
 #define ROUNDS_MAX  256
 #define COMPLAIN_US INT64_C(1000000)
-/* What others amend is known of for so long after it was asked. */
-#define TRUST_US INT64_C(2000000)
 
 static void on_done(struct redis_call *call, const redisReply *reply);
 
@@ -84,6 +82,19 @@ static void wake(struct redis_request *request, enum status st)
 static struct redis_link *link_of(const struct redis_request *request)
 {
     return redis_route_link(&request->from->route, request->record.handle.bucket);
+}
+
+/* A question about a layout that is not known to be Redis's could be counted in the wrong bucket. */
+static bool may_send(const struct redis_request *request, const struct redis_link *link)
+{
+    return redis_link_is_up(link) &&
+           (!is_question(request) || request->from->layout_state == LAYOUT_SAME);
+}
+
+/* Waiting for the link is no use. */
+static bool is_hopeless(const struct redis_request *request, const struct redis_link *link)
+{
+    return redis_link_is_refusing(link) || redis_layout_is_refusing(request->from);
 }
 
 /* Where it goes now: a Cluster may have sent it elsewhere. */
@@ -197,12 +208,6 @@ static void end(struct redis_request *request)
     free(request);
 }
 
-static void poll_ended(struct redis_request *request)
-{
-    request->from->is_polling = false;
-    free(request);
-}
-
 static void lost(struct redis_request *request)
 {
     request->is_redirected = false;
@@ -221,7 +226,7 @@ static void lost(struct redis_request *request)
         keep(request);
         return;
     case REQUEST_POLL:
-        poll_ended(request);
+        redis_poll_ended(request);
         return;
     case REQUEST_NONE:
         ASSERT(false);
@@ -245,7 +250,7 @@ static void park(struct redis_request *request)
     else if (request->kind == REQUEST_RENEW)
         redis_renewal_ended(request, NULL);
     else if (request->kind == REQUEST_POLL)
-        poll_ended(request);
+        redis_poll_ended(request);
     else if (!request->op)
         drop_question(request);
 }
@@ -256,9 +261,9 @@ static void go(struct redis_request *request)
     bool asks;
     struct redis_link *link = next_link(request, &asks);
 
-    if (redis_link_is_up(link) && !redis_request_is_behind(request))
+    if (may_send(request, link) && !redis_request_is_behind(request))
         transmit(request, link, asks);
-    else if (is_question(request) && redis_link_is_refusing(link))
+    else if (is_question(request) && is_hopeless(request, link))
         fail_question(request);
     else
         park(request);
@@ -328,20 +333,6 @@ static void announced(struct redis_request *request)
     quota_store_amended(request->from->base.store);
     wake(request, ST_OK);
     free(request);
-}
-
-static void poll_answered(struct redis_request *request, const redisReply *reply)
-{
-    struct redis_quota *rq = request->from;
-    int64_t amends = 0;
-
-    if (reply->type == REDIS_REPLY_STRING)
-        amends = strtoll(reply->str, NULL, 10);
-    if (amends != rq->amends)
-        quota_store_amended(rq->base.store);
-    rq->amends = amends;
-    rq->base.amends_known_until_us = request->call.queued_us + TRUST_US;
-    poll_ended(request);
 }
 
 /* A charge that somebody waits for may have to be on replicas, too. */
@@ -483,7 +474,7 @@ static void answered(struct redis_request *request, const redisReply *reply)
     struct redis_answer answer;
 
     if (request->kind == REQUEST_POLL)
-        poll_answered(request, reply);
+        redis_poll_answered(request, reply);
     else if (request->kind == REQUEST_RENEW)
         redis_renewal_ended(request, reply);
     else if (request->kind == REQUEST_ASK && request->is_announcing)
@@ -561,7 +552,7 @@ void redis_requests_send(struct redis_quota *rq)
 
         struct redis_link *link = link_of(request);
 
-        if (is_question(request) && !request->is_sent && redis_link_is_up(link))
+        if (is_question(request) && !request->is_sent && may_send(request, link))
             transmit(request, link, false);
     }
 }
@@ -573,7 +564,7 @@ static bool is_told_now(const struct redis_request *request)
         return true;
     if (request->is_sent)
         return redis_link_is_refusing(request->call.of);
-    return request->kind == REQUEST_END || redis_link_is_refusing(link_of(request));
+    return request->kind == REQUEST_END || is_hopeless(request, link_of(request));
 }
 
 static struct redis_request *first_to_tell(struct redis_quota *rq)

@@ -65,12 +65,12 @@
     "  return string.byte(token, 15) * 256 + string.byte(token, 16)\n" \
     "end\n" \
     "local function move(token, images, now, expires)\n" \
-    "  local prefix, field = string.sub(KEYS[1], 1, -2), string.sub(token, 1, 6)\n" \
+    "  local prefix, field = string.sub(KEYS[1], 1, -2), string.sub(token, 1, 5)\n" \
     "  local at, charged_at = 17, 0\n" \
     "  while at <= #token do\n" \
     "    local letter, suffix = string.byte(token, at), string.sub(token, at, at + 5)\n" \
     "    if letter == 64 then\n" \
-    "      field, at = string.sub(token, at + 1, at + 6), at + 7\n" \
+    "      field, at = string.sub(token, at + 1, at + 5), at + 7\n" \
     "    elseif letter == 116 then\n" \
     "      charged_at, at = struct.unpack('>I7', token, at + 1), at + 8\n" \
     "    elseif letter == 105 then\n" \
@@ -160,7 +160,7 @@
     "      while at <= #token and not found do\n" \
     "        local letter = string.byte(token, at)\n" \
     "        if letter == 64 then\n" \
-    "          found = string.sub(token, at + 1, at + 6) == field\n" \
+    "          found = string.sub(token, at + 1, at + 5) == field\n" \
     "          at = at + 7\n" \
     "        elseif letter == 116 then at = at + 8\n" \
     "        elseif letter == 105 then at = at + 1\n" \
@@ -194,7 +194,7 @@
 
 static const char rows_source[] =
     "local ledger, token, images = KEYS[1], ARGV[1], tonumber(ARGV[3])\n"
-    "local field, n, rows, values = string.sub(token, 1, 6), #KEYS - 1, {0}, {0}\n"
+    "local field, n, rows, values = string.sub(token, 1, 5), #KEYS - 1, {0}, {0}\n"
     "local expired, full\n"
     "local reads = ARGV[5] == '0'\n"
     "while true do\n"
@@ -243,7 +243,7 @@ static const char rows_source[] =
     "over, full = 0, nil\n" \
     "for i = 1, n do\n" \
     "  local kind, trial, field, charge, allowed, x, y =\n" \
-    "    struct.unpack('>BBc6i6I6I6I6', plan, 38 * i - 37)\n" \
+    "    struct.unpack('>BBc5xi6I6I6I6', plan, 38 * i - 37)\n" \
     "  local fits, before, after, row\n" \
     charge_is \
     "  if kind == 99 then\n" \
@@ -301,7 +301,7 @@ static const char rows_source[] =
 #define LUA_WRITE \
     "local key = 2\n" \
     "for i = 1, n do\n" \
-    "  local kind, _, field = struct.unpack('>BBc6', plan, 38 * i - 37)\n" \
+    "  local kind, _, field = struct.unpack('>BBc5', plan, 38 * i - 37)\n" \
     "  if kind ~= 105 then\n" \
     "    if new[i] ~= old[i] then\n" \
     "      redis.call('HSET', KEYS[key], field, new[i])\n" \
@@ -314,12 +314,63 @@ static const char rows_source[] =
     "  end\n" \
     "end\n"
 
+/* What most paying tiers have: one calendar limit for images; a RATE, an IN_FLIGHT limit, or both; all of them the ledger's
+ * own subject's.  Half the time of the loop over a plan.  Whatever does not fit, or is held already, is left to that. */
+#define LUA_FAST \
+    "if ARGV[3] ~= '' then\n" \
+    "  local call, key, field = redis.call, KEYS[3], string.sub(token, 1, 5)\n" \
+    "  local images, allowed, cost, burst, now, segment, flights =\n" \
+    "    struct.unpack('>I2I6I6I6I6I6i6', ARGV[3])\n" \
+    "  local row, tat, rate, hand = call('HGET', KEYS[2], field), nil, nil, images\n" \
+    "  local value = row and tonumber(row) or 0\n" \
+    "  if not row then\n" \
+    LUA_STANDING("value", "KEYS[2]", "16777216") \
+    "  end\n" \
+    "  local used = value % 16777216 + images\n" \
+    "  local fits = used <= allowed + (value - value % 16777216) / 16777216 and used < 16777216\n" \
+    "  if fits and cost > 0 then\n" \
+    "    tat = call('HGET', key, field)\n" \
+    "    rate = tonumber(tat or (call('HGET', KEYS[4], field) or 0) - segment)\n" \
+    "    rate = (rate < now and now or rate) + cost\n" \
+    "    fits = rate <= now + burst\n" \
+    "  end\n" \
+    "  if fits and flights >= 0 then\n" \
+    "    local holds = call('ZCARD', ledger) > 0 and call('ZRANGE', ledger, 0, -1)\n" \
+    "    for i = 1, holds and #holds or 0 do\n" \
+    "      if string.sub(holds[i], 1, 5) == field then\n" \
+    "        local high, low = string.byte(holds[i], 15, 16)\n" \
+    "        hand = hand + high * 256 + low\n" \
+    "      end\n" \
+    "    end\n" \
+    "    fits = hand <= flights\n" \
+    "  end\n" \
+    "  if fits and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n" \
+    "    value = value + images\n" \
+    "    call('HSET', KEYS[2], field, value)\n" \
+    "    if not row then\n" \
+    "      local at = struct.unpack('>I6', plan, 33)\n" \
+    "      " LUA_EXPIRE("KEYS[2]", "at") \
+    "    end\n" \
+    "    if not rate then return {0, 0, 0, value, hand} end\n" \
+    "    call('HSET', key, field, string.format('%d', rate))\n" \
+    "    if not tat then\n" \
+    "      local at = struct.unpack('>I6', plan, 71)\n" \
+    "      " LUA_EXPIRE("key", "at") \
+    "    end\n" \
+    "    if flights < 0 then return {0, 0, 0, value, rate} end\n" \
+    "    return {0, 0, 0, value, rate, hand}\n" \
+    "  end\n" \
+    "end\n"
+
+#define LUA_ARGS "local ledger, token, task, plan = KEYS[1], ARGV[1], ARGV[5], ARGV[6]\n"
+
 #define LUA_PLAN \
-    "local ledger, token, task, plan = KEYS[1], ARGV[1], ARGV[5], ARGV[6]\n" \
     "local n, over, full = #plan / 38, 0, nil\n" \
     "local old, new, found = {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}\n"
 
 static const char limits_source[] =
+    LUA_ARGS
+    LUA_FAST
     LUA_PLAN
     "local expired, kept\n"
     "local reads = task == '0'\n"
@@ -337,7 +388,7 @@ static const char limits_source[] =
     "    return {0, 0, 0, unpack(old, 1, n)}\n"
     "  end\n"
     "  if expired then\n"
-    "    local field = string.sub(plan, 38 * full - 35, 38 * full - 30)\n"
+    "    local field = string.sub(plan, 38 * full - 35, 38 * full - 31)\n"
     "    local has_more = math.max(expired, kept) == 64\n"
     "    return {has_more and -3 or full, over, in_hand(field), unpack(old, 1, n)}\n"
     "  end\n"
@@ -349,6 +400,7 @@ static const char limits_source[] =
     "end\n";
 
 static const char amend_source[] =
+    LUA_ARGS
     LUA_PLAN
     LUA_IN_HAND
     LUA_MOVE
@@ -374,7 +426,7 @@ static const char amend_source[] =
     "  return units - before\n"
     "end\n"
     "for i = 1, n do\n"
-    "  local kind, _, field, change, most, x = struct.unpack('>BBc6i6I6I6', plan, 38 * i - 37)\n"
+    "  local kind, _, field, change, most, x = struct.unpack('>BBc5xi6I6I6', plan, 38 * i - 37)\n"
     "  local rows = kind == 105 and 0 or kind == 99 and 1 or 2\n"
     "  if not grants and not sets then\n"
     "    for k = row, row + rows - 1 do redis.call('HDEL', KEYS[k], field) end\n"
@@ -409,7 +461,7 @@ static const char settle_source[] =
     "local token, images = ARGV[1], tonumber(ARGV[2])\n"
     "if redis.call('ZREM', KEYS[1], token) == 0 then return 0 end\n"
     "if #token == 22 and string.byte(token, 17) > 96 then\n"
-    "  local field = string.sub(token, 1, 6)\n"
+    "  local field = string.sub(token, 1, 5)\n"
     "  local before = redis.call('HINCRBY', KEYS[2], field, -images) + images\n"
     "  local used = before % 16777216\n"
     "  if used < images and before == used then redis.call('HDEL', KEYS[2], field)\n"

@@ -5,12 +5,12 @@
  * many images, and what each limit was charged.  The score is what changes: the expiry in seconds since 2020, plus 2^30
  * once committed.  So commit is a plain ZADD XX, and a settle of all that was held a plain ZREM.
  *
- * Rows are hashes from a subject's 6 bytes to its value; the key ends in a letter and five digits in base 36:
+ * Rows are hashes from 5 bytes of a subject to its value; the key ends in a letter and five digits in base 36:
  *
  *   c w m   images of a day, week, month: granted * 2^24 + used      C W M   credits: granted * 2^32 + used (thousandths)
  *   g       RATE: the TAT, in microseconds since the segment began   r R     ROLLING: the newest slot, then 13 counts
  *
- * Grants until a date are kept in mg:{b}:x, by a subject's 6 bytes and the letter of the row: until when, u48, and how
+ * Grants until a date are kept in mg:{b}:x, by a subject's 5 bytes and the letter of the row: until when, u48, and how
  * many, u48.  A row that is not there yet begins with them.
  *
  * A row of g, r, R lies in the segment of time that the digits number; it is looked for in the one before, too.
@@ -23,7 +23,8 @@
  *           ledger, row a limit; token, score, images, reap up to this score, reap first (0 or 1), then a limit: images
  *           allowed, when its row expires.  With a committed score, and to reap first: of a hold that may have ended.
  *   LIMITS  RESERVE with any limits.
- *           ledger, one or two rows a limit; token, score, 0, reap up to this score, task, the plan (redis_plan.h).
+ *           ledger, one or two rows a limit; token, score, the facts of a common plan or nothing, reap up to this score,
+ *           task, the plan (redis_plan.h).
  *   AMEND   Inspects or amends; the same arguments, and until when a grant stands (Unix seconds; 0: in this window alone).
  *   SETTLE  ledger, rows; token, images to give back, now (microseconds).  Replies 1, or 0 where it is gone.
  *   REVIVE  A commit or settle of what is gone, done all the same, once: whoever finds the tombstone does it.

@@ -160,11 +160,12 @@ const struct account_digest *redis_part_owner(const struct reservation *r, int p
     return first->rule.scope == SCOPE_TEAM ? &first->subject : &r->account;
 }
 
-static struct hold_handle head(const struct reservation *r, int part, int64_t images)
+static struct hold_handle head(const struct reservation *r, int part, uint32_t buckets,
+                               int64_t images)
 {
     const struct account_digest *owner = redis_part_owner(r, part);
     struct hold_handle handle = {
-        .bucket = (uint32_t)redis_get(owner->bytes, BUCKET_LEN) % BUCKETS,
+        .bucket = (uint32_t)redis_get(owner->bytes, BUCKET_LEN) % buckets,
         .token_len = HEAD_LEN,
     };
 
@@ -175,10 +176,11 @@ static struct hold_handle head(const struct reservation *r, int part, int64_t im
     return handle;
 }
 
-struct hold_handle redis_token_make(const struct reservation *r, int part, int64_t asked_us)
+struct hold_handle redis_token_make(const struct reservation *r, int part, uint32_t buckets,
+                                    int64_t asked_us)
 {
     const struct reservation_part *p = &r->parts[part];
-    struct hold_handle handle = head(r, part, r->held_images);
+    struct hold_handle handle = head(r, part, buckets, r->held_images);
     struct writer w = {.out = &handle, .field = handle.token};
 
     for (int i = p->first; i < p->first + p->len; i++)
@@ -186,9 +188,9 @@ struct hold_handle redis_token_make(const struct reservation *r, int part, int64
     return handle;
 }
 
-struct hold_handle redis_token_mark(const struct reservation *r, int part)
+struct hold_handle redis_token_mark(const struct reservation *r, int part, uint32_t buckets)
 {
-    return head(r, part, 0);
+    return head(r, part, buckets, 0);
 }
 
 /* --- reading --- */

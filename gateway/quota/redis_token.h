@@ -18,12 +18,10 @@
 #include "base/text.h"
 #include "quota/row.h"
 
-/* The same in all gateways on one Redis.  An empty bucket costs nothing; at 128 accounts a bucket this serves 8 million
- * active accounts a day. */
-#define BUCKETS 65536
-
 #define REDIS_KEY_MAX 24
-#define FIELD_LEN     6
+#define FIELD_LEN                                                                                  \
+    6 /* of a subject, in tokens; rows go by the first 5 of these bytes, as Redis's memory counts */
+#define ROW_FIELD_LEN 5
 
 struct redis_key {
     char buf[REDIS_KEY_MAX];
@@ -40,9 +38,10 @@ struct hold_handle {
 /* Whose part it is: it heads the tokens, and chooses the bucket. */
 const struct account_digest *redis_part_owner(const struct reservation *r, int part);
 /* One part of r, asked for at that time. */
-struct hold_handle redis_token_make(const struct reservation *r, int part, int64_t asked_us);
+struct hold_handle redis_token_make(const struct reservation *r, int part, uint32_t buckets,
+                                    int64_t asked_us);
 /* Of a part, for what charges nothing: an inspection, a mark that an amend was done. */
-struct hold_handle redis_token_mark(const struct reservation *r, int part);
+struct hold_handle redis_token_mark(const struct reservation *r, int part, uint32_t buckets);
 
 struct redis_key redis_ledger_key(const struct hold_handle *handle);
 struct redis_key redis_tombs_key(const struct hold_handle *handle);

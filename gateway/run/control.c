@@ -89,7 +89,7 @@ static enum status answer_ready(void *owner, const struct admin_ask *ask, struct
     UNUSED(op);
     if (asprintf(&body, "%s\ndraining: %s\nquota_store: %s\ntelemetry: %s\nbackends_up: %d of %d\n",
                  is_ready ? "ready" : "not ready", is_draining ? "yes" : "no",
-                 is_store_up ? "up" : "down", is_settled ? "known" : "awaited", up,
+                 quota_store_words(c->store), is_settled ? "known" : "awaited", up,
                  c->backends->len) < 0)
         body = NULL;
     out->status = is_ready ? 200 : 503;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the benchmarks: a table for each scenario, and in the build folder's bench/ a plot (SVG) and the numbers (JSON).
 
-  run.py                    all of tests/bench/scenarios/*.py
+  run.py                    all of tests/bench/scenarios/*.py, but for those that must be named
   run.py NAME...            these
   run.py --list             their names
 ROUNDS   slices of each system, at least 3 (7);  SECONDS  length of a slice (0.8);  QUICK=1  a try of the suite itself
@@ -31,7 +31,8 @@ from scenario import IS_QUICK, ROUNDS, SECONDS, Scenario  # noqa: E402
 FOLDER = os.path.join(harness.BUILD, "bench")
 # As the table of the goals has them.
 ORDER = ["admit-redis", "admit-redis-2k", "admit-redis-20k", "admit-embedded", "store-embedded", "refuse-quota", "refuse-shed", "mixed",
-         "large", "latency", "latency-portkey", "memory-idle", "memory-in-flight", "workers", "start"]
+         "large", "latency", "latency-portkey", "memory-idle", "memory-in-flight", "workers", "start", "denied", "redis-cpu",
+         "redis-memory", "redis-buckets"]
 
 
 def scenarios():
@@ -148,7 +149,7 @@ def main():
     # Ended from outside, it still ends all that it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     outcomes = []
-    for name in options.names or known:
+    for name in options.names or [name for name, kind in known.items() if not kind.is_only_named]:
         outcomes.append(known[name]().run())
         print_outcome(outcomes[-1])
     picture, numbers = keep(outcomes, machine(), options.names[0] if len(options.names) == 1 else "results")

@@ -67,6 +67,7 @@ class Scenario:
     goals = {}
     image_bytes = 700           # makes an answer of 1 KiB
     settings = {}               # of every system
+    is_only_named = False       # it is not among "all"
 
     def run(self):
         outcome = Outcome(self)

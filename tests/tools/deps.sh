@@ -9,10 +9,10 @@ set -eu
 build="gcc make pkg-config libc6-dev libevent-dev libhiredis-dev libssl-dev libyaml-dev libyajl-dev liblmdb-dev
     libxxhash-dev libpng-dev libcriterion-dev redis-server python3 curl tzdata procps ca-certificates"
 
-# Debian 13 has llhttp as a library, Debian 12 as the C files of a Node package.
+# Debian 13 has Valkey, and llhttp as a library; Debian 12 as the C files of a Node package.
 # shellcheck disable=SC1091
 version=$(. /etc/os-release && echo "${VERSION_ID:-0}")
-if [ "${version%%.*}" -ge 13 ] 2>/dev/null; then build="$build libllhttp-dev"; else build="$build node-llhttp"; fi
+if [ "${version%%.*}" -ge 13 ] 2>/dev/null; then build="$build libllhttp-dev valkey-server"; else build="$build node-llhttp"; fi
 
 case "${1:-}" in
 '') packages=$build ;;

@@ -9,7 +9,7 @@ import harness
 import lab as laboratory
 from scenario import ROUNDS, SECONDS, Outcome, Row, Scenario, quartiles
 
-PROGRAM = os.path.join(harness.BUILD, "store_load")
+PROGRAM = os.path.join(harness.BUILD, "embedded-load")
 ACCOUNTS = 100_000
 LIMIT_US = 20       # 50,000 a second of one core
 
@@ -50,7 +50,7 @@ class StoreEmbedded(Scenario):
             done = subprocess.run(words, capture_output=True, check=False, timeout=60)
         time.sleep(0.05)
         if done.returncode != 0:
-            raise harness.Failure(f"store_load: {done.stderr.decode()}")
+            raise harness.Failure(f"embedded-load: {done.stderr.decode()}")
         result = json.loads(done.stdout)
         if result["refused"]:
             outcome.problems.append(f"{requests} under way: {result['refused']} not durable")

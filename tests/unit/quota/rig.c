@@ -48,6 +48,7 @@ void rig_init(struct rig *rig, enum store_kind kind)
     rig->config.local_dir = rig->local_path;
     rig->config.local_share = 50;
     rig->config.lease_ms = 60000;
+    rig->config.quota_accounts = 8000000;
     rig->config.quota_timeout_ms = 2000;
     rig->config.commit = COMMIT_SENT;
     if (kind == STORE_REDIS)
@@ -207,7 +208,7 @@ struct account_digest rig_digest(int account)
     struct account_digest digest = {{0}};
 
     digest.bytes[3] = (unsigned char)(account % 4);
-    digest.bytes[9] = (unsigned char)account;
+    digest.bytes[8] = (unsigned char)account;
     digest.bytes[15] = (unsigned char)(account * 16);
     return digest;
 }

@@ -100,7 +100,7 @@ Test(quota_hazards, h2_an_end_names_every_row_that_it_touches)
     handle.token_len = (uint32_t)r.parts[0].token_len;
     handle.bucket = r.parts[0].bucket;
     memcpy(handle.token, r.parts[0].token, handle.token_len);
-    keys = redisCommand(rig.side, "KEYS mg:{*");
+    keys = redisCommand(rig.side, "KEYS mg:{1}:*");
     cr_assert_eq(keys->elements, 6, "the ledger, and a row a limit that has one");
     for (size_t i = 0; i < keys->elements; i++) {
         cr_assert(strncmp(keys->element[i]->str, "mg:{1}:", 7) == 0, "one slot");
@@ -135,13 +135,13 @@ Test(quota_hazards, h2_a_refund_follows_a_row_to_its_next_segment)
     cr_assert_neq(rig_redis(&rig, "RENAME %s %s", name[2], name[3]), 1);
 
     long long before =
-        rig_redis(&rig, "HGET %s %b", name[1], redis_field(&limits[2].subject), (size_t)6);
+        rig_redis(&rig, "HGET %s %b", name[1], redis_field(&limits[2].subject), (size_t)ROW_FIELD_LEN);
 
     quota_settle(rig.q[0], &r, 1);
     rig_quiet(&rig);
 
     long long after =
-        rig_redis(&rig, "HGET %s %b", name[1], redis_field(&limits[2].subject), (size_t)6);
+        rig_redis(&rig, "HGET %s %b", name[1], redis_field(&limits[2].subject), (size_t)ROW_FIELD_LEN);
 
     cr_assert(before - after > 5000000 && before - after <= 6667000, "%lld", before - after);
     cr_assert_eq(rig_redis(&rig, "EXISTS %s %s", name[0], name[2]), 0, "nothing is made anew");
@@ -174,7 +174,7 @@ Test(quota_hazards, h2_a_row_is_found_in_the_segment_before)
             rig_redis(&rig, "RENAME %b %b", keys[k].buf, keys[k].len, keys[k + 1].buf,
                       keys[k + 1].len);
         rig_redis(&rig, "HINCRBY %b %b 3600000000", keys[1].buf, keys[1].len,
-                  redis_field(&limits[2].subject), (size_t)6);
+                  redis_field(&limits[2].subject), (size_t)ROW_FIELD_LEN);
     }
     cr_assert_eq(
         rig_redis(&rig, "EXISTS %b %b", keys[0].buf, keys[0].len, keys[2].buf, keys[2].len), 2);

@@ -415,7 +415,10 @@ Test(quota_late, without_a_trace_it_is_charged_where_it_was_never_sent)
         struct reservation r;
 
         rig_reservation(&r, 1 + 4 * was_sent, 0, 3, 9);
-        record.handle = redis_token_make(&r, 0, quota_now_us(rig.q[0]));
+        int64_t now_us = quota_now_us(rig.q[0]);
+
+        record.handle =
+            redis_token_make(&r, 0, redis_layout_buckets(&door(0)->layout, now_us), now_us);
         record.row_expiry_s = clock_wall_us() / 1000000 + 9999;
         redis_request_resume(door(0), &record);
         redis_requests_send(door(0));

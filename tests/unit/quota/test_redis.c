@@ -85,7 +85,7 @@ Test(quota_redis_trouble, one_that_does_not_answer_is_given_up)
     int64_t before_us;
 
     rig_start(&rig);
-    cr_assert(quota_store_is_up(rig.store));
+    RIG_UNTIL(&rig, quota_store_is_up(rig.store));
     kill(rig.redis, SIGSTOP);
     rig_reservation(&r, 1, 0, 1, 3);
     before_us = clock_monotonic_us();
@@ -404,7 +404,7 @@ Test(quota_redis_trouble, what_its_keys_look_like)
     hold(&r, 1, 2, 9);
     cr_assert_eq(r.parts[0].token_len, 22);
     row_of(&r, row);
-    cr_assert_eq(rig_redis(&rig, "HGET %s %b", row, r.parts[0].token, (size_t)6), 2);
+    cr_assert_eq(rig_redis(&rig, "HGET %s %b", row, r.parts[0].token, (size_t)ROW_FIELD_LEN), 2);
 
     long long left_s = rig_redis(&rig, "TTL %s", row);
     long long day_left_s = r.limits[0].limit.window.end_s - clock_wall_us() / 1000000;
@@ -414,7 +414,7 @@ Test(quota_redis_trouble, what_its_keys_look_like)
     quota_settle(rig.q[0], &r, 2);
     rig_quiet(&rig);
     cr_assert_eq(rig_redis(&rig, "EXISTS mg:{1}:h"), 0, "an empty ledger does not exist");
-    cr_assert_eq(rig_redis(&rig, "DBSIZE"), 2, "the row, and mg:up");
+    cr_assert_eq(rig_redis(&rig, "DBSIZE"), 3, "the row, the layout, and mg:up");
 }
 
 Test(quota_redis_trouble, a_renewal_reaches_both_parts)
@@ -479,14 +479,14 @@ Test(quota_redis_trouble, grants_are_kept_apart_from_use)
     hold(&r, 1, 1, 1);
 
     row_of(&r, row);
-    cr_assert_eq(rig_redis(&rig, "HINCRBY %s %b 33554432", row, r.parts[0].token, (size_t)6),
+    cr_assert_eq(rig_redis(&rig, "HINCRBY %s %b 33554432", row, r.parts[0].token, (size_t)ROW_FIELD_LEN),
                  33554433);
     quota_settle(rig.q[0], &r, 0);
     hold(&r, 1, 3, 1);
     cr_assert_eq(r.limits[0].used_units, 3 * UNITS_PER_IMAGE);
     quota_settle(rig.q[0], &r, 1);
     rig_quiet(&rig);
-    cr_assert_eq(rig_redis(&rig, "HGET %s %b", row, r.parts[0].token, (size_t)6), 33554433);
+    cr_assert_eq(rig_redis(&rig, "HGET %s %b", row, r.parts[0].token, (size_t)ROW_FIELD_LEN), 33554433);
     end_with_nothing_held();
 }
 
