@@ -57,8 +57,8 @@ class Certs:
 
 
 class Server(Program):
-    """One server.  tls: certificates; then there is no port without.  One that was killed may start() again, with what is
-    in its folder."""
+    """One server.  tls: certificates; then there is no port without.  One that was killed may start() again, with
+    what is in its folder."""
 
     def __init__(self, *options, program=None, port=0, tls=None, certificate="server", auth=()):
         self.port = port or free_port()

@@ -19,6 +19,9 @@ class Embedded(World):
 
     names = ("A",)
 
+    def faults(self):
+        return super().faults() + ([(3, self.stop_with_full_hands)] if self.plan.stops_past_lease else [])
+
 
 class Clocks(Embedded):
     """The embedded store by a clock that jumps: over midnights, over changes of the clocks, and back again."""
@@ -66,10 +69,16 @@ class Clocks(Embedded):
         by = self.rng.choice((DAY, -DAY))
         self._jump(model, self.calendar.ahead + by, "a day")
 
+    def jump_with_full_hands(self, model):
+        """The leases of all that is at work end by the clock, though nothing stood still."""
+        self._hold_much(model)
+        self._jump(model, round(self.calendar.ahead + LEASE_S * self.rng.choice((2, 5))), "past all leases")
+
     def faults(self):
         jumps = [(3, self.jump_a_little)]
         if self.plan.stops_past_lease:
-            jumps += [(3, self.jump_to_midnight), (2, self.jump_to_change), (2, self.jump_a_day)]
+            jumps += [(3, self.jump_to_midnight), (2, self.jump_to_change), (2, self.jump_a_day),
+                      (3, self.jump_with_full_hands)]
         return super().faults() + jumps
 
     def recover(self, model):

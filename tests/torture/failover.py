@@ -6,8 +6,8 @@ acknowledged.  The bound: only requests are at stake that were under way after t
 was seen to have all that the master had, and before the old master could answer nothing more.  All other charges stay
 exact, and accounts can get no more beyond their limits than the images that were at stake.
 
-With wait_replicas, a charge is on the replica before its image is delivered: then only requests that were under way when
-the master was replaced are at stake; earlier ones may at most have lost what they should have given back."""
+With wait_replicas, a charge is on the replica before its image is delivered: then only requests that were under way
+when the master was replaced are at stake; earlier ones may at most have lost what they should have given back."""
 import time
 
 from harness import Failure, until

@@ -107,7 +107,7 @@ class Model:
         self.accounts = []
         self.faults = []            # [(time, what)]
         self.problems = []          # [(account or None, what)]
-        self.eras = []              # [[from, to]]: no backend answered with images
+        self.eras = []              # [[from, to, gateway, its end]]: no backend answered with images, and it was killed
         self.pauses = []            # [(gateway, from, to)]: what was sent to it meanwhile was read later
         self.beyond = self.lost = 0     # thousandths that failovers cost: delivered over limits, not charged at the end
 
@@ -141,7 +141,9 @@ class Model:
                             if gate == ask.gate and begin < end and ask.begun < to])
 
     def in_era(self, ask):
-        return any(begin < ask.begun and ask.ended < end for begin, end in self.eras)
+        return any(begin < ask.begun and ask.ended < end and
+                   (ask.over < end or ask.gate == gate and ask.begun < killed)
+                   for begin, end, gate, killed in self.eras)
 
     def may_have_lost_its_lease(self, ask):
         """While its gateway, or Redis, stood still.  An answer that had begun then may be charged as a whole."""

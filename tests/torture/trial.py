@@ -74,8 +74,9 @@ class Run:
 
     def _progress(self):
         asks = self.model.asks()
+        images = sum(ask.seen for ask in asks)
         last = self.model.faults[-1][1] if self.model.faults else "nothing yet"
-        return (f"{time.monotonic() - self.begun:4.0f} s  {len(asks)} requests, {sum(ask.seen for ask in asks)} images, "
+        return (f"{time.monotonic() - self.begun:4.0f} s  {len(asks)} requests, {images} images, "
                 f"{self.done.total()} faults; last: {last}")
 
     def _settle(self):
@@ -136,7 +137,8 @@ class Run:
                  f"  faults: {faults}", f"  answers: {words}",
                  f"  {loose} requests not known exactly, {self.world.said('quota_charged_again')} charged again"]
         if self.world.failovers:
-            lines.append(f"  failovers cost {model.beyond / 1000:g} images beyond limits and {model.lost / 1000:g} that "
-                         f"were not charged; their bound was {sum(one.images for one in self.world.failovers)}:")
+            bound = sum(failover.images for failover in self.world.failovers)
+            lines.append(f"  failovers cost {model.beyond / 1000:g} images beyond limits and {model.lost / 1000:g} "
+                         f"that were not charged; their bound was {bound}:")
             lines += [f"    {one.describe()}" for one in self.world.failovers]
         return "\n".join(lines)

@@ -234,11 +234,11 @@ class World:
         """What is asked now comes to nothing, for certain: the backends answer nothing more, and the gateway dies."""
         for sim in self.sims:
             sim.set(**{name: 0 for name in BACKEND_FAULTS} | {"hang_next": 1000000})
-        era = [self.clock(), 0]
+        era = [self.clock()]
         model.note("the backends hang")
         self.wait(self.rng.uniform(0.2, 0.7))
         self.kill_gate(model, self.rng.choice((0.05, 0.4)))
-        era[1] = self.clock()
+        era[1:] = self.clock(), *self.gate_down[-1][:2]
         with model.lock:
             model.eras.append(era)
         self.plain()
@@ -296,7 +296,8 @@ class World:
             gate.write("said.log", "\n".join([*gate.said, gate.output]))
         for program in self.programs:
             if program not in self.gates:
-                with open(os.path.join(self.folder, f"{program.name}-{program.port}.log"), "w", encoding="utf-8") as file:
+                path = os.path.join(self.folder, f"{program.name}-{program.port}.log")
+                with open(path, "w", encoding="utf-8") as file:
                     file.write(program.output)
         self.is_kept = True
         return self.folder
