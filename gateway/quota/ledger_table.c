@@ -68,9 +68,9 @@ static void forget_subject(struct ledger *ledger, struct ledger_subject *subject
     free(subject);
 }
 
-static void free_all(struct list *holds)
+static void free_live(struct list *holds)
 {
-    for (struct list *node = list_pop_front(holds); node; node = list_pop_front(holds)) {
+    LIST_EACH (node, holds) {
         struct ledger_hold *held = container_of(node, struct ledger_hold, order);
 
         list_remove(&held->unlogged);
@@ -78,15 +78,19 @@ static void free_all(struct list *holds)
     }
 }
 
+/* Those that are linked by unlogged alone. */
+static void free_others(struct list *holds)
+{
+    LIST_EACH (node, holds)
+        free(container_of(node, struct ledger_hold, unlogged));
+}
+
 void table_fini(struct ledger *ledger)
 {
-    free_all(&ledger->live);
-    free_all(&ledger->marks);
-    list_move(&ledger->unlogged_holds, &ledger->live); /* ended, each in no other list */
-    LIST_EACH (node, &ledger->live)
-        free(container_of(node, struct ledger_hold, unlogged));
-    LIST_EACH (node, &ledger->spare_holds)
-        free(container_of(node, struct ledger_hold, unlogged));
+    free_live(&ledger->live);
+    free_live(&ledger->marks);
+    free_others(&ledger->unlogged_holds); /* ended */
+    free_others(&ledger->spare_holds);
     LIST_EACH (node, &ledger->subjects)
         forget_subject(ledger, container_of(node, struct ledger_subject, link));
     map_fini(&ledger->holds_by_id);

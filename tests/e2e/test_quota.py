@@ -312,10 +312,12 @@ class Embedded(Stores, Case):
         client = self.leave(gate, account, n=3)
         until(lambda: sim.requests == 1)
         gate.send_signal(signal.SIGSTOP)
+        second = self.leave(gate, account)      # is there before any lease could be renewed
         time.sleep(1.6)
         gate.send_signal(signal.SIGCONT)
-        self.assertRefused(gate.generate(account), 429, "quota_exhausted")
+        self.assertRefused(second.read(), 429, "quota_exhausted")
         self.assertEqual(client.read().status, 200)
+        second.close()
         client.close()
         self.assertRefused(gate.generate(account), 429, "quota_exhausted")
 
