@@ -22,9 +22,10 @@ struct quota_store {
     const struct quota_store_ops *ops;
     atomic_uint
         amends; /* that may have changed what workers remember.    write: any    read: workers */
-    _Atomic(const char *) trouble; /* why it is down, where that is not plain.  write: workers  read: all */
-    atomic_llong bucket_milli;     /* thousandths of an account in a bucket, sampled.  Likewise */
-    atomic_bool is_full_said;      /* that these are too many */
+    _Atomic(const char *)
+        trouble; /* why it is down, where that is not plain.  write: workers  read: all */
+    atomic_llong bucket_milli; /* thousandths of an account in a bucket, sampled.  Likewise */
+    atomic_bool is_full_said;  /* that these are too many */
 };
 
 /* The implementations; contract as quota_store_open(). */
