@@ -33,6 +33,8 @@ static int label_count(const struct stats_shape *shape, enum stat_labels labels)
         return shape->backends * STAT_CLASSES;
     case STAT_STORE_OP:
         return shape->store_ops;
+    case STAT_SERVICE:
+        return STAT_SERVICES;
     }
     return 0;
 }

@@ -23,9 +23,11 @@ enum stat_labels {
     STAT_BACKEND,
     STAT_BACKEND_CLASS, /* label = backend * STAT_CLASSES + class */
     STAT_STORE_OP,
+    STAT_SERVICE,
 };
 
 #define STAT_CLASSES   6  /* 0: lost; 1..5: 1xx..5xx */
+#define STAT_SERVICES  6  /* SERVICE_ROWS of core/service.h */
 #define STAT_TIERS_MAX 65 /* 0: not known; then as many as config_tier_count() can become */
 
 /* Upper bounds of a histogram's buckets, in microseconds; one more holds the rest. */

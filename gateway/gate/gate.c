@@ -174,7 +174,11 @@ static enum status open_parts(struct gate *gate, const struct gate_terms *terms)
         st = pool_init(&gate->pool, gate->loop, &gate->slabs, gate->backends->len, gate->config);
     if (st == ST_OK)
         st = quota_open(terms->store, gate->loop, gate->config, &gate->quota);
-    return st;
+    if (st)
+        return st;
+    shares_init(&gate->shares, gate->quota, &gate->stats);
+    shares_configure(&gate->shares, &gate->config->policy);
+    return ST_OK;
 }
 
 enum status gate_open(const struct gate_terms *terms, struct gate **out)
@@ -202,8 +206,10 @@ void gate_end(struct gate *gate)
 {
     if (!gate)
         return;
-    if (gate->quota)
+    if (gate->quota) {
+        shares_close(&gate->shares);
         quota_close(&gate->quota);
+    }
     if (gate->pool.idle)
         pool_fini(&gate->pool);
     accesslog_close(&gate->log);
@@ -229,6 +235,7 @@ void gate_configure(struct gate *gate, struct config *config)
 {
     config_unref(&gate->config);
     gate->config = config_ref(config);
+    shares_configure(&gate->shares, &config->policy);
     gate->pool.idle_us = config->upstream_idle_ms * 1000;
     loop_at_turn_end(gate->loop, &gate->offer_hook);
 }

@@ -13,6 +13,7 @@
 #include "net/listener.h"
 #include "net/mailbox.h"
 #include "quota/quota.h"
+#include "quota/share.h"
 
 struct request;
 
@@ -42,7 +43,8 @@ struct gate {
                     int64_t images, int64_t day);
     void *charged_owner;
 
-    struct quota *quota; /* owned */
+    struct quota *quota;  /* owned */
+    struct shares shares; /* once there is a quota */
     struct pool pool;
     struct slab_pool slabs;
     struct http_limits limits;

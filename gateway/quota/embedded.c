@@ -4,6 +4,7 @@
  * nothing used when it returns. */
 
 #include "quota/embedded.h"
+#include "quota/embedded_service.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -290,6 +291,7 @@ static const struct quota_ops quota_ops = {
     .settle = settle,
     .inspect = inspect,
     .amend = amend,
+    .claim = embedded_claim,
     .renew = renew,
     .close = quota_end,
 };

@@ -15,11 +15,14 @@
 #include "quota/ledger.h"
 #include "quota/store.h"
 
+struct embedded_service;
+
 struct embedded_store {
     struct quota_store base;
-    struct embedded_db *db; /* owned; used by the thread alone once it runs */
-    struct loop *loop;      /* owned; the thread's */
-    struct mailbox *box;    /* owned; what the workers post to */
+    struct embedded_service *service; /* owned; used by the thread alone once it runs */
+    struct embedded_db *db;           /* owned; used by the thread alone once it runs */
+    struct loop *loop;                /* owned; the thread's */
+    struct mailbox *box;              /* owned; what the workers post to */
     pthread_t thread;
     struct mail stop;
     atomic_bool is_up; /* the last transaction went through.    write: the thread    read: all */

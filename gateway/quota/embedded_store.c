@@ -5,6 +5,7 @@
  * and the rest is tried again for a while, in order. */
 
 #include "quota/embedded.h"
+#include "quota/embedded_service.h"
 
 #include <stdlib.h>
 
@@ -171,6 +172,7 @@ static void store_close(struct quota_store *base)
     ASSERT(list_is_empty(&store->batch)); /* every worker waits for its answers before it closes */
     timer_clear(&store->retry);
     mailbox_free(&store->box);
+    embedded_service_close(&store->service);
     loop_free(&store->loop);
     embedded_db_close(&store->db);
     free(store);
@@ -226,6 +228,9 @@ enum status embedded_store_open(const struct config *config, char error[CONFIG_E
     st = embedded_db_open(config->store.path, MAP_BYTES, &text, &store->db);
     if (st)
         goto no_db;
+    st = embedded_service_open(config->store.path, &text, &store->service);
+    if (st)
+        goto no_start;
     st = start(store);
     if (st) {
         text_out_add(&text, TEXT("cannot start its thread"));
@@ -235,6 +240,7 @@ enum status embedded_store_open(const struct config *config, char error[CONFIG_E
     return ST_OK;
 
 no_start:
+    embedded_service_close(&store->service);
     embedded_db_close(&store->db);
 no_db:
     free(store);

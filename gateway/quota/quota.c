@@ -192,6 +192,12 @@ enum status quota_amend(struct quota *q, struct reservation *r, const struct quo
     return r->limits_len == 0 ? ST_OK : q->ops->amend(q, r, change, op);
 }
 
+enum status quota_claim(struct quota *q, struct quota_claim *claim, struct op *op)
+{
+    ASSERT(claim->need_units <= claim->want_units && claim->held_units >= 0);
+    return q->ops->claim(q, claim, op);
+}
+
 void quota_close(struct quota **q)
 {
     struct quota *closing = *q;

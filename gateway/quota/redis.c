@@ -289,6 +289,7 @@ static const struct quota_ops quota_ops = {
     .settle = settle,
     .inspect = inspect,
     .amend = amend,
+    .claim = redis_claim,
     .renew = renew,
     .close = close_quota,
 };

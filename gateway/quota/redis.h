@@ -43,6 +43,7 @@ enum redis_request_kind {
     REQUEST_RENEW,
     REQUEST_END,  /* a commit or settle, as the record says */
     REQUEST_POLL, /* what others amended */
+    REQUEST_CLAIM,
 };
 
 struct redis_request {
@@ -73,6 +74,8 @@ struct redis_request {
     bool has_earlier;           /* RESERVE: the part before is held */
     struct hold_handle earlier; /* then: that one */
 
+    struct quota_claim *claim; /* CLAIM: lent by the caller while it waits */
+
     struct redis_request *partner; /* END: of the other part; the op goes with whichever is later */
 };
 
@@ -101,6 +104,13 @@ void redis_requests_free(struct redis_quota *rq);
 bool redis_request_is_behind(const struct redis_request *request);
 /* The settle of the same hold, if it was sent after this commit, wherever it is on its way; else NULL. */
 struct redis_request *redis_request_settle_behind(const struct redis_request *commit);
+
+/* redis_service.c: shares of the limits of the whole service. */
+MUST_CHECK enum status redis_claim(struct quota *q, struct quota_claim *claim, struct op *op);
+void redis_claim_write(struct redis_request *request, struct redis_link *link);
+/* Tells the claim, if somebody waits.  ST_OK; ST_UNAVAILABLE: its window is over; ST_INVALID: this is no answer to one. */
+MUST_CHECK enum status redis_claim_answered(const struct redis_request *request,
+                                            const redisReply *reply);
 
 /* redis_parts.c: what a question has learned, and where it goes next. */
 enum redis_next { NEXT_PART, NEXT_AGAIN, NEXT_DONE };

@@ -37,7 +37,8 @@ struct redis_request *redis_request_new(struct redis_quota *rq, enum redis_reque
 
 static bool is_question(const struct redis_request *request)
 {
-    return request->kind == REQUEST_RESERVE || request->kind == REQUEST_ASK;
+    return request->kind == REQUEST_RESERVE || request->kind == REQUEST_ASK ||
+           request->kind == REQUEST_CLAIM;
 }
 
 static void forget(struct redis_request *request)
@@ -45,6 +46,7 @@ static void forget(struct redis_request *request)
     list_remove(&request->in_ops);
     request->op = NULL;
     request->r = NULL;
+    request->claim = NULL;
 }
 
 /* The op waits on for the other part's request. */
@@ -202,6 +204,7 @@ static void lost(struct redis_request *request)
     switch (request->kind) {
     case REQUEST_RESERVE:
     case REQUEST_ASK:
+    case REQUEST_CLAIM:
         request->is_sent = false;
         request->record.was_sent = true;
         if (!request->op)
@@ -261,7 +264,7 @@ static void go(struct redis_request *request)
 static void resend(struct redis_request *request)
 {
     request->is_redirected = true;
-    if (is_question(request) && !request->r)
+    if (is_question(request) && !request->op)
         free(request); /* nothing is held, and nobody wants it any more */
     else
         go(request);
@@ -269,7 +272,7 @@ static void resend(struct redis_request *request)
 
 static void send_again(struct redis_request *request)
 {
-    if (is_question(request) && !request->r)
+    if (is_question(request) && !request->op)
         free(request); /* nothing is held, and nobody wants it any more */
     else if (++request->rounds <= ROUNDS_MAX)
         go(request);
@@ -405,6 +408,18 @@ static void reject(struct redis_request *request, const char *error)
         park(request);
 }
 
+static void claim_answered(struct redis_request *request, const redisReply *reply)
+{
+    enum status st = redis_claim_answered(request, reply);
+
+    if (st == ST_INVALID) {
+        reject(request, "a reply of another kind than expected");
+        return;
+    }
+    wake(request, st);
+    free(request);
+}
+
 static void refused(struct redis_request *request, const char *error)
 {
     struct redis_quota *rq = request->from;
@@ -450,6 +465,8 @@ static void answered(struct redis_request *request, const redisReply *reply)
         free(request);
     else if (request->kind == REQUEST_ASK && request->is_announcing)
         announced(request);
+    else if (request->kind == REQUEST_CLAIM)
+        claim_answered(request, reply);
     else if (request->kind == REQUEST_END && reply->type == REDIS_REPLY_INTEGER)
         end_answered(request, reply);
     else if (is_question(request) && redis_answer_read(reply, request->limits_len, &answer))

@@ -364,4 +364,4 @@ static const char revive_source[] =
 /* clang-format on */
 
 const char *const redis_script_sources[SCRIPTS] = {rows_source, limits_source, amend_source,
-                                                   settle_source, revive_source};
+                                                   settle_source, revive_source, redis_share_source};

@@ -19,6 +19,7 @@
  *           ledger, one or two rows a limit; token, score, 0, reap up to this score, task, the plan (redis_plan.h).
  *   AMEND   Inspects or amends; the same arguments.
  *   SETTLE  ledger, rows; token, images to give back, now (microseconds).  Replies 1, or 0 where it is gone.
+ *   SHARE   a row of the service; see redis_service.c.
  *   REVIVE  ledger, rows; token, score, now, when the rows expire.  Holds and charges again, over the limit if need be,
  *           what expired and yet was used.  Replies 1, or 0 where it is held.
  *
@@ -33,6 +34,7 @@ enum redis_script {
     SCRIPT_AMEND,
     SCRIPT_SETTLE,
     SCRIPT_REVIVE,
+    SCRIPT_SHARE,
     SCRIPTS
 };
 
@@ -46,5 +48,6 @@ enum redis_task {
     TASK_RESET
 };
 
+extern const char redis_share_source[];
 /* What a link loads, in the order of enum redis_script. */
 extern const char *const redis_script_sources[SCRIPTS];
