@@ -11,6 +11,8 @@
 #include "base/log.h"
 
 #define POLL_US INT64_C(1000000)
+/* What others amend is known of for so long after it was asked. */
+#define TRUST_US INT64_C(2000000)
 
 struct redis_store {
     struct quota_store base;
@@ -218,6 +220,18 @@ static void poll_amends(struct redis_quota *rq)
 static void on_poll(struct timer *timer)
 {
     poll_amends(container_of(timer, struct redis_quota, poll));
+}
+
+void redis_amends_heard(struct redis_quota *rq, const redisReply *reply, int64_t asked_us)
+{
+    int64_t amends = 0;
+
+    if (reply->type == REDIS_REPLY_STRING)
+        amends = strtoll(reply->str, NULL, 10);
+    if (amends != rq->amends)
+        quota_store_amended(rq->base.store);
+    rq->amends = amends;
+    rq->base.amends_known_until_us = asked_us + TRUST_US;
 }
 
 /* --- the route --- */

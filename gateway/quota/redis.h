@@ -91,6 +91,9 @@ void redis_request_write(struct redis_request *request, struct redis_link *link)
 /* A record that was left behind on disk, and is in this worker's outbox now. */
 void redis_request_resume(struct redis_quota *rq, const struct outbox_record *record);
 
+/* redis.c: how many amends Redis counts, as asked at that time. */
+void redis_amends_heard(struct redis_quota *rq, const redisReply *reply, int64_t asked_us);
+
 /* A link came up: what was kept goes first, then the questions that wait. */
 void redis_requests_send(struct redis_quota *rq);
 /* A link is lost, or will not come up: those who wait are told. */
@@ -108,7 +111,7 @@ struct redis_request *redis_request_settle_behind(const struct redis_request *co
 /* redis_service.c: shares of the limits of the whole service. */
 MUST_CHECK enum status redis_claim(struct quota *q, struct quota_claim *claim, struct op *op);
 void redis_claim_write(struct redis_request *request, struct redis_link *link);
-/* Tells the claim, if somebody waits.  ST_OK; ST_UNAVAILABLE: its window is over; ST_INVALID: this is no answer to one. */
+/* Tells the claim, if somebody waits.  ST_OK, or ST_UNAVAILABLE: its window is over, or this is no answer to one. */
 MUST_CHECK enum status redis_claim_answered(const struct redis_request *request,
                                             const redisReply *reply);
 

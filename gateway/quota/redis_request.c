@@ -13,8 +13,6 @@
 
 #define ROUNDS_MAX  256
 #define COMPLAIN_US INT64_C(1000000)
-/* What others amend is known of for so long after it was asked. */
-#define TRUST_US INT64_C(2000000)
 
 static void on_done(struct redis_call *call, const redisReply *reply);
 
@@ -318,25 +316,22 @@ static void question_answered(struct redis_request *request, const struct redis_
     }
 }
 
+static void told(struct redis_request *request, enum status st)
+{
+    wake(request, st);
+    free(request);
+}
+
 /* The announcement went through; the others hear of it when they ask, this process now. */
 static void announced(struct redis_request *request)
 {
     quota_store_amended(request->from->base.store);
-    wake(request, ST_OK);
-    free(request);
+    told(request, ST_OK);
 }
 
 static void poll_answered(struct redis_request *request, const redisReply *reply)
 {
-    struct redis_quota *rq = request->from;
-    int64_t amends = 0;
-
-    if (reply->type == REDIS_REPLY_STRING)
-        amends = strtoll(reply->str, NULL, 10);
-    if (amends != rq->amends)
-        quota_store_amended(rq->base.store);
-    rq->amends = amends;
-    rq->base.amends_known_until_us = request->call.queued_us + TRUST_US;
+    redis_amends_heard(request->from, reply, request->call.queued_us);
     poll_ended(request);
 }
 
@@ -408,18 +403,6 @@ static void reject(struct redis_request *request, const char *error)
         park(request);
 }
 
-static void claim_answered(struct redis_request *request, const redisReply *reply)
-{
-    enum status st = redis_claim_answered(request, reply);
-
-    if (st == ST_INVALID) {
-        reject(request, "a reply of another kind than expected");
-        return;
-    }
-    wake(request, st);
-    free(request);
-}
-
 static void refused(struct redis_request *request, const char *error)
 {
     struct redis_quota *rq = request->from;
@@ -466,7 +449,7 @@ static void answered(struct redis_request *request, const redisReply *reply)
     else if (request->kind == REQUEST_ASK && request->is_announcing)
         announced(request);
     else if (request->kind == REQUEST_CLAIM)
-        claim_answered(request, reply);
+        told(request, redis_claim_answered(request, reply));
     else if (request->kind == REQUEST_END && reply->type == REDIS_REPLY_INTEGER)
         end_answered(request, reply);
     else if (is_question(request) && redis_answer_read(reply, request->limits_len, &answer))

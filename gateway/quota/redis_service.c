@@ -93,9 +93,7 @@ enum status redis_claim_answered(const struct redis_request *request, const redi
 
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
         reply->element[0]->type != REDIS_REPLY_INTEGER ||
-        reply->element[1]->type != REDIS_REPLY_INTEGER)
-        return ST_INVALID;
-    if (reply->element[0]->integer < 0)
+        reply->element[1]->type != REDIS_REPLY_INTEGER || reply->element[0]->integer < 0)
         return ST_UNAVAILABLE;
     if (claim) {
         claim->got_units = reply->element[0]->integer;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "quota/service_rows.h"
+#include "quota/share.h"
 #include "quota/store.h"
 #include "unit/core/random.h"
 #include "unit/quota/rig.h"
@@ -177,6 +178,77 @@ CONTRACT(service_grants_are_the_same_everywhere)
         c->held_units = expected;
         cr_assert_eq(c->leased_units, sum);
     }
+}
+
+/* --- shares on real stores -------------------------------------------------------------------------------------------- */
+
+static struct policy policy;
+static struct stats stats;
+
+static void shares_open(struct rig *rig, struct shares shares[RIG_WORKERS])
+{
+    struct stats_shape shape = {.outcomes = 1, .backends = 1, .store_ops = 1};
+
+    policy.service_len = 1;
+    policy.service[0] = (struct service_rule){
+        .period = SERVICE_MINUTE, .measure = MEASURE_IMAGES, .units = 20 * UNITS_PER_IMAGE};
+    cr_assert_eq(stats_init(&stats, &shape), ST_OK);
+    for (int i = 0; i < RIG_WORKERS; i++) {
+        shares_init(&shares[i], rig->q[i], &stats);
+        shares_configure(&shares[i], &policy);
+    }
+}
+
+/* So many of 30 that ask at two workers are served; those of a third have no image made. */
+static int served(struct rig *rig, struct shares shares[RIG_WORKERS])
+{
+    int images = 0;
+
+    for (int i = 0; i < 30; i++) {
+        struct share_hold hold;
+        struct rig_wait wait;
+
+        share_init(&hold, 1, 0);
+        rig_wait_init(&wait);
+
+        enum status st =
+            rig_ended(rig, &wait, shares_take(&shares[i % RIG_WORKERS], &hold, &wait.op));
+
+        cr_assert(st == ST_OK || st == ST_LIMIT, "%s", status_name(st));
+        shares_settle(&shares[i % RIG_WORKERS], &hold, i % 3 > 0);
+        images += st == ST_OK && i % 3 > 0;
+    }
+    return images;
+}
+
+/* As if both were that much later. */
+static void move_clocks(struct rig *rig, int64_t us)
+{
+    int64_t now_us = quota_now_us(rig->q[0]) + us;
+
+    for (int i = 0; i < RIG_WORKERS; i++) {
+        rig->q[i]->has_clock = true;
+        rig->q[i]->clock_offset_us = now_us - loop_now_us(rig->loop);
+    }
+}
+
+CONTRACT(service_shares_of_one_minute_and_the_next)
+{
+    struct shares shares[RIG_WORKERS];
+    int images;
+
+    shares_open(rig, shares);
+    /* The beginning of a minute. */
+    move_clocks(rig, 60000000 - quota_now_us(rig->q[0]) % 60000000);
+    images = served(rig, shares);
+    cr_assert(images > 16 && images <= 20, "%d", images);
+    cr_assert_leq(images + served(rig, shares), 20);
+    move_clocks(rig, 60000000);
+    images = served(rig, shares);
+    cr_assert(images > 16 && images <= 20, "%d", images);
+    for (int i = 0; i < RIG_WORKERS; i++)
+        shares_close(&shares[i]);
+    stats_fini(&stats);
 }
 
 /* --- Redis ------------------------------------------------------------------------------------------------------------ */
@@ -375,12 +447,12 @@ Test(service_rows, a_write_that_is_cut_short_leaves_the_one_before)
     service_rows_close(&rows);
     fd = file();
     len = lseek(fd, 0, SEEK_END);
-    cr_assert_eq(pwrite(fd, zeros, sizeof(zeros), len / 2 + 64), (ssize_t)sizeof(zeros));
+    cr_assert_eq(pwrite(fd, zeros, sizeof(zeros), len / 2 + 24), (ssize_t)sizeof(zeros));
     rows_open();
     cr_assert_eq(rows_leased(&a), 1);
     service_rows_close(&rows);
     /* Both cannot be. */
-    cr_assert_eq(pwrite(fd, zeros, sizeof(zeros), 64), (ssize_t)sizeof(zeros));
+    cr_assert_eq(pwrite(fd, zeros, sizeof(zeros), 24), (ssize_t)sizeof(zeros));
     close(fd);
 
     char buf[256];
