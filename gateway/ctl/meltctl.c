@@ -22,6 +22,7 @@ static const struct verb verbs[] = {
      "as if nothing had been used or granted in the present window", quota_reset},
     {"quota", "top", NULL, "n", "", "who was charged most images today, by this gateway",
      quota_top},
+    {"quota", "service", NULL, "", "", "how the limits of the whole service stand", quota_service},
     {"key", "add", "ACCOUNT", "tgzk", "tk", "a new key, printed once", key_add},
     {"key", "revoke", "KEY", "k", "k",
      "KEY: 8 or more digits of its SHA-256, or - to read the key from standard input", key_revoke},

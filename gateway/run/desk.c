@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "admin/api.h"
+#include "admin/service.h"
 #include "admin/top.h"
 #include "base/log.h"
 #include "run/worker.h"
@@ -12,10 +13,11 @@
 struct desk {
     struct desk_terms terms;
     struct mailbox *boxes[WORKERS_MAX];
-    struct top *top;     /* owned */
-    struct quota *quota; /* owned: this thread's door */
-    struct api *api;     /* owned */
-    struct admin *admin; /* owned; NULL: nowhere to listen */
+    struct top *top;         /* owned */
+    struct quota *quota;     /* owned: this thread's door */
+    struct api *api;         /* owned */
+    struct service *service; /* owned */
+    struct admin *admin;     /* owned; NULL: nowhere to listen */
 };
 
 static void log_listening(const struct address *address)
@@ -33,8 +35,8 @@ static enum status listen_all(struct desk *desk)
     const struct config *config = desk->terms.config;
     struct admin_terms terms = {
         .loop = desk->terms.loop,
-        .tables_len = 2,
-        .tables = {desk->terms.own, {api_routes, desk->api}},
+        .tables_len = 3,
+        .tables = {desk->terms.own, {api_routes, desk->api}, {service_routes, desk->service}},
         .token = config->admin_token,
     };
     enum status st = ST_OK;
@@ -54,6 +56,19 @@ static enum status listen_all(struct desk *desk)
     return st;
 }
 
+static enum status open_service(struct desk *desk)
+{
+    struct service_terms terms = {
+        .quota = desk->quota,
+        .config = desk->terms.config,
+        .gates_len = desk->terms.workers_len,
+    };
+
+    for (int i = 0; i < terms.gates_len; i++)
+        terms.gates[i] = desk->terms.workers[i].gate;
+    return service_open(&terms, &desk->service);
+}
+
 static enum status open_parts(struct desk *desk)
 {
     const struct desk_terms *terms = &desk->terms;
@@ -70,6 +85,8 @@ static enum status open_parts(struct desk *desk)
         .config = terms->config,
     };
     st = api_open(&api, &desk->api);
+    if (st == ST_OK)
+        st = open_service(desk);
     return st ? st : listen_all(desk);
 }
 
@@ -97,6 +114,7 @@ void desk_configure(struct desk *desk, struct config *config)
 {
     desk->terms.config = config;
     api_configure(desk->api, config);
+    service_configure(desk->service, config);
     if (desk->admin)
         admin_set_token(desk->admin, config->admin_token);
 }
@@ -115,6 +133,7 @@ void desk_close(struct desk *desk)
         return;
     admin_close(&desk->admin);
     api_close(&desk->api);
+    service_close(&desk->service);
     if (desk->quota)
         quota_close(&desk->quota);
 }

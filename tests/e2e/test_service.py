@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits of the whole service: what all accounts have through all gateways never exceeds them, and nobody waits for it."""
+import os
+import subprocess
 import threading
 import time
 import unittest
 
-from harness import (Case, Gateway, Redis, SimGpu, backend, fresh, midday_zone, policy, together,
+import wire
+from harness import (BUILD, Case, Gateway, Redis, SimGpu, backend, fresh, midday_zone, policy, together,
                      until)
 from wire import Broken
 
@@ -130,6 +133,22 @@ class Service:
         time.sleep(3)
         rest = Flood([gate], clients=4, refusals=5).start().join()
         self.assertEqual(flood.delivered + rest.delivered, 10)
+
+    def test_what_operators_see(self):
+        gate = self.own(service({"per_day": 50}, {"per_hour": {"limit": 7.5, "dry_run": True}}))
+        for _ in range(3):
+            self.assertEqual(gate.generate(size="8x8").status, 200)
+        limits = wire.fetch(gate.admin, "GET", "/v1/quota/service").json()["limits"]
+        self.assertEqual([limit["name"] for limit in limits], ["images_per_day", "credits_per_hour"])
+        day = limits[0]
+        self.assertEqual((day["limit"], day["is_dry_run"]), (50, False))
+        self.assertEqual(day["here"] - day["in_hand"], 3)
+        self.assertEqual(day["leased"], day["here"])
+        self.assertEqual((limits[1]["limit"], limits[1]["is_dry_run"]), (7.5, True))
+        done = subprocess.run(
+            [os.path.join(BUILD, "meltctl"), "quota", "service", "--admin",
+             f"http://127.0.0.1:{gate.admin[1]}"], capture_output=True, text=True, check=True)
+        self.assertRegex(done.stdout, r"images_per_day +50 +\d+ +\d+ +\d+ +20")
 
     def test_credits(self):
         gate = self.own(service(credits={"per_day": 5},
