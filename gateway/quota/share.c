@@ -495,7 +495,6 @@ bool shares_look(const struct shares *shares, int row, struct share_view *out)
 
 void shares_close(struct shares *shares)
 {
-    timer_clear(&shares->trim);
     for (int i = 0; i < SERVICE_ROWS; i++) {
         struct share_row *row = &shares->rows[i];
         int64_t used_units = row->held_units - row->in_hand_units;
@@ -507,4 +506,5 @@ void shares_close(struct shares *shares)
             (void)claim(row, used_units, used_units);
         op_cancel(&row->op);
     }
+    timer_clear(&shares->trim); /* the last claims may have set it */
 }

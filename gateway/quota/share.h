@@ -54,8 +54,8 @@ struct share_row {
         used_before_units;    /* in that second of store time, and in the one before */
     int64_t nothing_until_us; /* store time: the store had nothing left */
     int64_t enough_until_us;  /* store time: it leaves nothing that is only liked */
-    bool is_claiming; /* somebody waits: it is, or is being told how the last one went */
-    bool is_telling;
+    /* One of the two, while somebody waits: a claim is under way, or they are being told how it went. */
+    bool is_claiming, is_telling;
     struct quota_claim claim;
     struct op op;
     struct list waiters; /* share_hold, in order */
