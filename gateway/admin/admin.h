@@ -8,7 +8,7 @@
 #include "net/listener.h"
 
 #define ADMIN_PLACES_MAX 2
-#define ADMIN_TABLES_MAX 3
+#define ADMIN_TABLES_MAX 4
 
 struct admin_terms {
     struct loop *loop;

@@ -34,9 +34,16 @@ MUST_CHECK enum status api_select(const struct api_query *query, enum quota_chan
 const char *api_scope_name(enum limit_scope scope);       /* "account", "model", "team" */
 const char *api_measure_name(enum limit_measure measure); /* "images", "credits" */
 
+/* How a limit of the whole service stands. */
+struct api_service_limit {
+    struct quota_claim claim; /* told by the store */
+    int64_t here_units, in_hand_units;
+};
+
 /* Each writes the answer, status too. */
 void api_print_error(struct admin_answer *out, int status, const char *why);
 void api_print_quota(struct admin_answer *out, const struct policy *policy,
                      const struct account *account, const struct reservation *r);
 void api_print_top(struct admin_answer *out, const struct policy *policy, int generation,
                    const struct board_list *board);
+void api_print_service(struct admin_answer *out, const struct api_service_limit *limits, int len);

@@ -198,3 +198,33 @@ void api_print_top(struct admin_answer *out, const struct policy *policy, int ge
     text_out_add(&text, TEXT("]}"));
     end(out, &text);
 }
+
+static void add_service_limit(struct text_out *out, const struct api_service_limit *l)
+{
+    const struct service_rule *rule = &l->claim.rule;
+
+    text_out_printf(out, "{\"name\":\"%s\"", service_row_name(service_row(rule)));
+    add_units_member(out, "limit", rule->units);
+    add_units_member(out, "leased", l->claim.leased_units);
+    add_units_member(out, "here", l->here_units);
+    add_units_member(out, "in_hand", l->in_hand_units);
+    text_out_add(out, TEXT(",\"resets\":"));
+    add_time(out, l->claim.window.end_s * 1000000);
+    text_out_printf(out, ",\"is_dry_run\":%s}", rule->is_dry_run ? "true" : "false");
+}
+
+void api_print_service(struct admin_answer *out, const struct api_service_limit *limits, int len)
+{
+    struct text_out text;
+
+    if (!begin(out, &text, (size_t)len))
+        return;
+    text_out_add(&text, TEXT("{\"limits\":["));
+    for (int i = 0; i < len; i++) {
+        if (i > 0)
+            text_out_char(&text, ',');
+        add_service_limit(&text, &limits[i]);
+    }
+    text_out_add(&text, TEXT("]}"));
+    end(out, &text);
+}

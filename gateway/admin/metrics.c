@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "identity/keystore.h"
+_Static_assert(STAT_SERVICES == SERVICE_ROWS, "a label for each row");
 
 struct page {
     const struct metrics_source *source;
@@ -60,6 +61,9 @@ static void print_labels(const struct page *page, int label, char *buf, size_t s
         break;
     case STAT_KEY_RESULT:
         snprintf(buf, size, "result=\"%s\"", key_result_words[label]);
+        break;
+    case STAT_SERVICE:
+        snprintf(buf, size, "limit=\"%s\"", service_row_name(label));
         break;
     }
 }
@@ -192,15 +196,39 @@ static bool read_backend(const struct page *page, const struct backend *b, doubl
     return false;
 }
 
+/* The workers' shares together. */
+static bool read_service(const struct page *page, int row, double *out)
+{
+    const struct metrics_source *source = page->source;
+    struct share_view view;
+    int64_t units = 0;
+
+    for (int i = 0; i < source->gates_len; i++) {
+        if (!shares_look(&source->gates[i]->shares, row, &view))
+            return false;
+        units += page->stat == STAT_SERVICE_LEASED ? view.held_units : view.in_hand_units;
+    }
+    if (page->stat == STAT_SERVICE_LIMIT)
+        units = view.limit_units;
+    *out = (double)units / (double)UNITS_PER_IMAGE;
+    return true;
+}
+
+static bool read_gauge(const struct page *page, int label, double *out)
+{
+    if (page->row->labels == STAT_BACKEND)
+        return read_backend(page, &page->source->backends->backends[label], out);
+    if (page->row->labels == STAT_SERVICE)
+        return read_service(page, label, out);
+    return read_shared(page, out);
+}
+
 static void print_gauge(const struct page *page, int label)
 {
-    const struct backend_set *set = page->source->backends;
-    bool is_backend = page->row->labels == STAT_BACKEND;
     double value = 0;
     char labels[256];
 
-    if (!(is_backend ? read_backend(page, &set->backends[label], &value)
-                     : read_shared(page, &value)))
+    if (!read_gauge(page, label, &value))
         return;
     print_labels(page, label, labels, sizeof(labels));
     fprintf(page->file, "meltguard_%s%s%s%s %.15g\n", page->row->name, *labels ? "{" : "", labels,

@@ -35,6 +35,8 @@ static int label_count(const struct stats_shape *shape, enum stat_labels labels)
         return shape->store_ops;
     case STAT_KEY_RESULT:
         return STAT_KEY_RESULTS;
+    case STAT_SERVICE:
+        return STAT_SERVICES;
     }
     return 0;
 }

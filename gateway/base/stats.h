@@ -24,10 +24,12 @@ enum stat_labels {
     STAT_BACKEND_CLASS, /* label = backend * STAT_CLASSES + class */
     STAT_STORE_OP,
     STAT_KEY_RESULT,
+    STAT_SERVICE,
 };
 
 #define STAT_CLASSES     6  /* 0: lost; 1..5: 1xx..5xx */
 #define STAT_KEY_RESULTS 6  /* how lookups of keys end */
+#define STAT_SERVICES    6  /* SERVICE_ROWS of core/service.h */
 #define STAT_TIERS_MAX   65 /* 0: not known; then as many as config_tier_count() can become */
 
 /* Upper bounds of a histogram's buckets, in microseconds; one more holds the rest. */

@@ -10,6 +10,7 @@
 #include "config/limits.h"
 #include "config/parse.h"
 #include "config/prices.h"
+#include "config/service.h"
 #include "config/teams.h"
 #include "config/tier_names.h"
 #include "config/tiers.h"
@@ -115,6 +116,8 @@ static const struct key policy_keys[] = {
      "a mapping of tiers such as free: {images: {per_day: 3}}"},
     {"teams", NODE_MAPPING, 0, teams_read, 0, 0, 0,
      "a mapping of teams such as acme: {images: {per_day: 1000}}"},
+    {"service", NODE_MAPPING, 0, service_read, 0, 0, 0,
+     "limits of all accounts together such as {images: {per_minute: 1200}}"},
     {"shed", NODE_MAPPING, 0, read_shed, 0, 0, 0, "{gpu_temperature: [...], queue_depth: [...]}"},
     {"unavailable_message", NODE_MAPPING, 0, read_messages, 0, 0, 0,
      "a mapping of languages to texts"},

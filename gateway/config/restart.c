@@ -119,8 +119,7 @@ void config_restart_changes(const struct config *from, const struct config *to,
     } parts[] = {
         {"listen", same_listen},     {"admin", same_admin},
         {"quota_store", same_store}, {"identity.keystore", same_keystore},
-        {"backends", same_backends},
-        {"on_store_down: local", same_local},
+        {"backends", same_backends}, {"on_store_down: local", same_local},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)

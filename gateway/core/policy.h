@@ -5,6 +5,7 @@
 #include "core/cost.h"
 #include "core/governor.h"
 #include "core/limit.h"
+#include "core/service.h"
 
 #define MESSAGES_MAX 32
 #define RULES_MAX    12
@@ -53,6 +54,8 @@ struct policy {
     struct tier tiers[TIERS_MAX];
     int teams_len;
     struct team *teams; /* owned by the generation; ascending by name */
+    int service_len;    /* 0: the service as a whole has no limits */
+    struct service_rule service[SERVICE_ROWS];
     struct ladder ladder;
     int messages_len; /* >= 1; the first is the default */
     struct message messages[MESSAGES_MAX];

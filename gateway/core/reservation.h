@@ -54,7 +54,7 @@ struct reservation {
     int refused_by; /* index of the limit that refused, else -1 */
 
     /* The store's own. */
-    struct list live; /* while HELD or COMMITTED: in the worker's list, for renewing */
+    struct list live;         /* while HELD or COMMITTED: in the worker's list, for renewing */
     struct local_hold *local; /* quota/local.c's; NULL: held in the store itself */
     int parts_len;
     struct reservation_part parts[RESERVATION_PARTS_MAX];

@@ -54,6 +54,7 @@ int quota_grant(const struct ctl *ctl);
 int quota_set(const struct ctl *ctl);
 int quota_reset(const struct ctl *ctl);
 int quota_top(const struct ctl *ctl);
+int quota_service(const struct ctl *ctl);
 int key_add(const struct ctl *ctl);
 int key_revoke(const struct ctl *ctl);
 int key_list(const struct ctl *ctl);

@@ -22,6 +22,7 @@ static const struct verb verbs[] = {
      "as if nothing had been used or granted in the present window", quota_reset},
     {"quota", "top", NULL, "n", "",
      "who was charged most images today, by all gateways on the store", quota_top},
+    {"quota", "service", NULL, "", "", "how the limits of the whole service stand", quota_service},
     {"key", "add", "ACCOUNT", "tgzbk", "t", "a new key, printed once", key_add},
     {"key", "revoke", "[KEY]", "ak", "",
      "KEY: 16 or more digits of its SHA-256 (8 in a file), or - to read the key from standard "

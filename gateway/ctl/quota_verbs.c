@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quota_verbs.c - meltctl quota show, grant, set, reset, top: the admin API, for people and scripts. */
+/* quota_verbs.c - meltctl quota show, grant, set, reset, top, service: the admin API, for people and scripts. */
 #include <stdlib.h>
 
 #include "ctl/talk.h"
@@ -13,6 +13,11 @@ static const struct column limit_columns[] = {
 static const struct column top_columns[] = {
     {"account", "ACCOUNT", false},    {"tier", "TIER", false},         {"team", "TEAM", false},
     {"images", "IMAGES TODAY", true}, {"error", "AT MOST LESS", true},
+};
+
+static const struct column service_columns[] = {
+    {"name", "LIMIT", false}, {"limit", "ALLOWED", true},   {"leased", "LEASED", true},
+    {"here", "HERE", true},   {"in_hand", "IN HAND", true}, {"resets", "RESETS", false},
 };
 
 static int print_quota(struct text json)
@@ -132,4 +137,17 @@ int quota_top(const struct ctl *ctl)
         return ctl_fail(EXIT_USAGE, "%s is no number of accounts", ctl->n);
     int code = call_api(ctl, "GET", target, TEXT_NONE, &answer);
     return code ? code : talk_finish(ctl, &answer, print_top);
+}
+
+static int print_service(struct text json)
+{
+    return talk_print_rows(json, "limits", service_columns, ARRAY_LEN(service_columns));
+}
+
+int quota_service(const struct ctl *ctl)
+{
+    struct call_answer answer;
+    int code = call_api(ctl, "GET", "/v1/quota/service", TEXT_NONE, &answer);
+
+    return code ? code : talk_finish(ctl, &answer, print_service);
 }

@@ -15,7 +15,10 @@
 #define REFUSAL_BODY_MAX    (6 * REFUSAL_MESSAGE_MAX + 1024)
 #define REFUSAL_HEAD_MAX    2048
 /* A day's reset is told to everybody at the same time; those who wait for it are spread over this. */
-#define RESET_JITTER_S 30
+#define RESET_JITTER_S  30
+#define MINUTE_JITTER_S 6
+/* What SDKs wait for at most before they try again by themselves. */
+#define SOON_S 60
 
 static const struct reserved_limit *refused_limit(const struct request *req)
 {
@@ -23,6 +26,16 @@ static const struct reserved_limit *refused_limit(const struct request *req)
     bool is_by_limit = outcome_rows[req->outcome].problem == PROBLEM_QUOTA;
 
     return is_by_limit && r->refused_by >= 0 ? &r->limits[r->refused_by] : NULL;
+}
+
+/* More was asked for than the limit that refused, the account's or the service's, ever allows at once. */
+static bool is_hopeless(const struct request *req)
+{
+    const struct reserved_limit *limit = refused_limit(req);
+
+    if (req->outcome == OUTCOME_SERVICE_LIMIT)
+        return req->share.reset_us == INT64_MAX;
+    return limit && reserved_limit_is_hopeless(limit);
 }
 
 /* "2026-11-22T00:00:00+09:00" */
@@ -81,6 +94,9 @@ static void print_message(const struct request *req, struct text_out *out)
         text_out_add(out, req->complaint.message);
     else if (req->outcome == OUTCOME_QUOTA_EXHAUSTED)
         print_quota_message(req, refused_limit(req), out);
+    else if (req->outcome == OUTCOME_SERVICE_LIMIT && is_hopeless(req))
+        text_out_printf(out, "So much can never be had at once: %lld images were asked for.",
+                        (long long)req->job.images);
     else if (req->outcome == OUTCOME_TOO_MANY_IMAGES)
         text_out_printf(out,
                         "'n' is %lld; an account of this tier may ask for at most %lld images "
@@ -116,14 +132,26 @@ static void write_body(const struct request *req, struct text_out *body)
         req->dialect->refuse(&refusal, body);
 }
 
+/* To the end of the service's window; those who wait for it are spread, too. */
+static int64_t until_service_s(const struct request *req, uint32_t jitter)
+{
+    int64_t wait_us = req->share.reset_us - quota_now_us(req->gate->quota);
+    bool is_minute = service_row_period(req->share.refused_by) == SERVICE_MINUTE;
+
+    return MAX((wait_us + 999999) / 1000000, 1) +
+           jitter % (is_minute ? MINUTE_JITTER_S : RESET_JITTER_S);
+}
+
 /* Seconds; 0: none to tell. */
 static int64_t retry_after_s(const struct request *req)
 {
     const struct reserved_limit *limit = refused_limit(req);
     uint32_t jitter = (uint32_t)gate_random(req->gate);
 
-    if (limit && reserved_limit_is_hopeless(limit))
+    if (is_hopeless(req))
         return 0;
+    if (req->outcome == OUTCOME_SERVICE_LIMIT)
+        return until_service_s(req, jitter);
     if (limit) {
         int64_t wait_us = limit->reset_us - quota_now_us(req->gate->quota);
         bool is_calendar = limit_is_calendar(limit->limit.rule.kind);
@@ -137,12 +165,10 @@ static int64_t retry_after_s(const struct request *req)
     return admission_retry_after_s(REASON_BUSY, jitter);
 }
 
-/* An SDK's own retries, within a minute, may help. */
-static bool may_retry_soon(const struct request *req)
+/* An SDK's own retries may help. */
+static bool may_retry_soon(const struct request *req, int64_t wait_s)
 {
-    const struct reserved_limit *limit = refused_limit(req);
-
-    if (limit && reserved_limit_is_hopeless(limit))
+    if (is_hopeless(req) || (req->outcome == OUTCOME_SERVICE_LIMIT && wait_s > SOON_S))
         return false;
     return outcome_rows[req->outcome].problem == PROBLEM_CAPACITY ||
            req->outcome == OUTCOME_RATE_LIMITED || req->outcome == OUTCOME_IN_FLIGHT_LIMITED;
@@ -161,11 +187,11 @@ static void write_head(struct request *req, struct text body, struct text_out *o
     http_write_int_field(out, TEXT("content-length"), (int64_t)body.len);
     http_write_field(out, TEXT("cache-control"), TEXT("no-store"));
     http_write_field(out, TEXT("x-meltguard-reason"), text_of(row->word));
-    if (!row->message && row->status == 503)
+    if (!row->message && row->status == 503 && !is_hopeless(req))
         http_write_field(out, TEXT("content-language"), text_of(req->message->language));
     if (wait_s)
         http_write_int_field(out, TEXT("retry-after"), wait_s);
-    if (!may_retry_soon(req))
+    if (!may_retry_soon(req, wait_s))
         http_write_field(out, TEXT("x-should-retry"), TEXT("false"));
     if (row->status == 401)
         http_write_field(out, TEXT("www-authenticate"), TEXT("Bearer realm=\"meltguard\""));

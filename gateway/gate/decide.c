@@ -35,6 +35,8 @@ enum outcome decide_before_body(struct request *req)
         stats_add(&req->gate->stats, STAT_DENIED_HITS, 0, 1);
         return outcome_of_limit(r->limits[r->refused_by].limit.rule.kind);
     }
+    if (reserve_is_over_service(req))
+        return OUTCOME_SERVICE_LIMIT;
     verdict = admission_decide(&req->terms, &least, &view, &req->config->policy.ladder,
                                (uint32_t)gate_random(req->gate));
     if (verdict.kind != VERDICT_SHED)

@@ -176,7 +176,11 @@ static enum status open_parts(struct gate *gate, const struct gate_terms *terms)
         st = quota_open(terms->store, gate->loop, gate->config, &gate->quota);
     if (st == ST_OK && terms->keystore)
         st = keys_open(terms->keystore, gate->loop, &gate->stats, &gate->keys);
-    return st;
+    if (st)
+        return st;
+    shares_init(&gate->shares, gate->quota, &gate->stats);
+    shares_configure(&gate->shares, &gate->config->policy);
+    return ST_OK;
 }
 
 enum status gate_open(const struct gate_terms *terms, struct gate **out)
@@ -205,8 +209,10 @@ void gate_end(struct gate *gate)
     if (!gate)
         return;
     keys_close(&gate->keys);
-    if (gate->quota)
+    if (gate->quota) {
+        shares_close(&gate->shares);
         quota_close(&gate->quota);
+    }
     if (gate->pool.idle)
         pool_fini(&gate->pool);
     accesslog_close(&gate->log);
@@ -234,6 +240,7 @@ void gate_configure(struct gate *gate, struct config *config, struct keystore *k
         log_event(LOG_ERROR, "keystore_unusable", "worker=%d reason=no_memory", gate->worker);
     config_unref(&gate->config);
     gate->config = config_ref(config);
+    shares_configure(&gate->shares, &config->policy);
     gate->pool.idle_us = config->upstream_idle_ms * 1000;
     loop_at_turn_end(gate->loop, &gate->offer_hook);
 }

@@ -14,6 +14,7 @@
 #include "net/listener.h"
 #include "net/mailbox.h"
 #include "quota/quota.h"
+#include "quota/share.h"
 
 struct request;
 
@@ -44,8 +45,9 @@ struct gate {
                     int64_t images, int64_t day);
     void *charged_owner;
 
-    struct quota *quota; /* owned */
-    struct keys *keys;   /* owned; NULL: there is no keystore */
+    struct quota *quota;  /* owned */
+    struct keys *keys;    /* owned; NULL: there is no keystore */
+    struct shares shares; /* once there is a quota */
     struct pool pool;
     struct slab_pool slabs;
     struct http_limits limits;

@@ -12,7 +12,7 @@
  * most its budget; a request that is waiting is in exactly one phase with exactly one op pending.
  *
  * A request ends with one outcome.  SETTLE gives back what it holds, by looking at the state of each: the reservation
- * (HELD or COMMITTED), the slot, the upstream, the place in the queue.  It comes before ANSWER, so that quota and slot are
+ * (HELD or COMMITTED), the share of the service's limits (TAKEN), the slot, the upstream, the place in the queue.  It comes before ANSWER, so that quota and slot are
  * free before the client can know that its request is over, and a client that reads slowly holds no slot.
  *
  * What the client is told, what the log says, what is counted and what is charged follow from the outcome's row alone. */
@@ -97,7 +97,8 @@ struct request {
     struct complaint complaint;
     struct terms terms;
     struct verdict verdict;
-    enum reason trial; /* why a step of the ladder on trial would have shed it */
+    enum reason trial;       /* why a step of the ladder on trial would have shed it */
+    struct share_hold share; /* of the limits of the whole service */
     struct reservation reservation;
     bool
         is_local; /* the store was down, and a share of each limit was asked for (on_store_down: local) */
@@ -164,6 +165,8 @@ bool head_peer_is_trusted(const struct request *req);
 /* decide.c: the outcome that even the least request of this account would end with now, or OUTCOME_NONE: for refusing it
  * before its body is read. */
 enum outcome decide_before_body(struct request *req);
+/* reserve.c: are the limits of the whole service known to be used up?  Then the limit is told in req->share. */
+bool reserve_is_over_service(struct request *req);
 /* reserve.c: is the account known to be out of quota, whatever it asks for?  Then the limit is told in req->reservation. */
 bool reserve_is_denied(struct request *req);
 /* queue.c: a slot may be free: offers it to those who wait.  Called at the end of a turn. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reserve.c - RESERVE: images held in every limit of the account, or in none.      Runs on: worker. */
+/* reserve.c - RESERVE: images held in every limit of the account, or in none.      Runs on: worker.
+ * Before it, what the service as a whole may still make is taken from this worker's share, in memory: so a service that
+ * has no more charges no account, and an account that may have no more gives its part of the share back in SETTLE. */
 #include "gate/request.h"
 
 static bool is_limited(const struct request *req)
@@ -34,11 +36,10 @@ static void on_reserved(struct op *op, enum status st)
     request_advance(req, st);
 }
 
-enum status reserve_begin(struct request *req)
+static enum status reserve_account(struct request *req)
 {
     enum status st;
 
-    req->reservation.refused_by = -1;
     if (!is_limited(req))
         return ST_OK;
     reservation_init(&req->reservation, &req->identity.account, &req->terms, req->job.images,
@@ -48,6 +49,66 @@ enum status reserve_begin(struct request *req)
     st = quota_reserve(req->gate->quota, &req->reservation, &req->op);
     return st == ST_UNAVAILABLE ? fall_back(req) : st;
 }
+
+/* --- the service as a whole --- */
+
+static bool is_service_limited(const struct request *req)
+{
+    return req->operation == OPERATION_GENERATE && shares_are_limited(&req->gate->shares);
+}
+
+/* Before the body is read, nobody knows what an image costs. */
+bool reserve_is_over_service(struct request *req)
+{
+    if (!is_service_limited(req))
+        return false;
+    share_init(&req->share, 1, 0);
+    return shares_would_refuse(&req->gate->shares, &req->share);
+}
+
+static bool is_open(const struct request *req)
+{
+    return req->terms.on_store_down == STORE_DOWN_OPEN;
+}
+
+static enum status take_taken(struct request *req, enum status st)
+{
+    if (st != ST_OK && (st != ST_UNAVAILABLE || !is_open(req)))
+        return st;
+    req->is_without_store = st != ST_OK;
+    return reserve_account(req);
+}
+
+static void on_taken(struct op *op, enum status st)
+{
+    struct request *req = container_of(op, struct request, op);
+
+    op->done = request_on_done;
+    request_advance(req, take_taken(req, st));
+}
+
+static enum status take_share(struct request *req)
+{
+    enum status st;
+
+    share_init(&req->share, req->job.images,
+               cost_image_units(&req->config->policy.prices, &req->job));
+    req->op.done = on_taken;
+    st = shares_take(&req->gate->shares, &req->share, &req->op);
+    if (st == ST_PENDING)
+        return st;
+    req->op.done = request_on_done;
+    return take_taken(req, st);
+}
+
+enum status reserve_begin(struct request *req)
+{
+    req->reservation.refused_by = -1;
+    req->share.refused_by = -1;
+    return is_service_limited(req) ? take_share(req) : reserve_account(req);
+}
+
+/* --- the end --- */
 
 static void count(struct request *req, enum status st)
 {
@@ -72,6 +133,8 @@ static void count_trials(struct request *req)
             stats_add(&req->gate->stats, STAT_TRIALS,
                       (int)outcome_of_limit(r->limits[i].limit.rule.kind), 1);
     }
+    if (req->share.over)
+        stats_add(&req->gate->stats, STAT_TRIALS, OUTCOME_SERVICE_LIMIT, 1);
 }
 
 enum step reserve_end(struct request *req, enum status st)
@@ -85,9 +148,11 @@ enum step reserve_end(struct request *req, enum status st)
         count_trials(req);
         return STEP_NEXT;
     }
+    if (st == ST_LIMIT && req->share.refused_by >= 0)
+        return request_end_with(req, OUTCOME_SERVICE_LIMIT);
     if (st == ST_LIMIT)
         return request_end_with(req, outcome_of_limit(r->limits[r->refused_by].limit.rule.kind));
-    if (req->terms.on_store_down != STORE_DOWN_OPEN)
+    if (!is_open(req))
         return request_end_with(req, OUTCOME_STORE_UNAVAILABLE);
     req->is_without_store = true;
     return STEP_NEXT;

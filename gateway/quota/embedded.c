@@ -6,6 +6,7 @@
  * Calendar windows are chosen by the wall clock, rates and rolling windows by the store's, which never jumps. */
 
 #include "quota/embedded.h"
+#include "quota/embedded_service.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -359,6 +360,7 @@ static const struct quota_ops quota_ops = {
     .inspect = inspect,
     .amend = amend,
     .adopt = adopt,
+    .claim = embedded_claim,
     .renew = renew,
     .post = keep_to_itself,
     .read_board = read_nothing,

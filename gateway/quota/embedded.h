@@ -17,6 +17,8 @@
 #include "quota/ledger.h"
 #include "quota/store.h"
 
+struct embedded_service;
+
 /* Requests on their way in one mail, which is the first one's. */
 struct embedded_chain {
     struct embedded_request *first, *last;
@@ -28,9 +30,10 @@ struct embedded_store {
     struct embedded_log
         *log; /* owned; this and what follows is used by the thread alone once it runs */
     struct ledger ledger;
-    struct ledger_record record; /* the one that is written */
-    struct loop *loop;           /* owned; the thread's */
-    struct mailbox *box;         /* owned; what the workers post to */
+    struct embedded_service *service; /* owned */
+    struct ledger_record record;      /* the one that is written */
+    struct loop *loop;                /* owned; the thread's */
+    struct mailbox *box;              /* owned; what the workers post to */
     pthread_t thread;
     struct mail stop;
     atomic_bool is_up;       /* the last batch is durable.      write: the thread    read: all */

@@ -8,6 +8,7 @@
  * changed is saved, between batches; then what the log had before is forgotten. */
 
 #include "quota/embedded.h"
+#include "quota/embedded_service.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -341,6 +342,7 @@ static void store_close(struct quota_store *base)
     timer_clear(&store->retry);
     timer_clear(&store->save_again);
     mailbox_free(&store->box);
+    embedded_service_close(&store->service);
     loop_free(&store->loop);
     close_files(store);
     free(store);
@@ -444,6 +446,8 @@ enum status embedded_store_open(const char *folder, char error[CONFIG_ERROR_MAX]
         goto no_files;
     st = recover(store, &text);
     if (!st)
+        st = embedded_service_open(folder, &text, &store->service);
+    if (!st)
         st = start(store, &text);
     if (st)
         goto no_start;
@@ -451,6 +455,7 @@ enum status embedded_store_open(const char *folder, char error[CONFIG_ERROR_MAX]
     return ST_OK;
 
 no_start:
+    embedded_service_close(&store->service);
     timer_clear(&store->retry);
     close_files(store);
 no_files:

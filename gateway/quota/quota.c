@@ -286,6 +286,12 @@ enum status quota_read_board(struct quota *q, struct quota_reading *reading, str
     return q->ops->read_board(q, reading, op);
 }
 
+enum status quota_claim(struct quota *q, struct quota_claim *claim, struct op *op)
+{
+    ASSERT(claim->need_units <= claim->want_units && claim->held_units >= 0);
+    return q->ops->claim(q, claim, op);
+}
+
 void quota_close(struct quota **q)
 {
     struct quota *closing = *q;

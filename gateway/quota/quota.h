@@ -51,6 +51,25 @@ struct quota_reading {
     void (*take)(struct quota_reading *reading, uint64_t from, struct text text);
 };
 
+/* What one holder has of one limit of the whole service in one window, and wants to have instead.  A holder is a worker in
+ * a window, by a number that nobody else ever has. */
+struct quota_claim {
+    struct service_rule rule;
+    struct window window;
+    uint64_t holder;
+    int64_t
+        serial; /* larger with each claim of this holder, from 1; 0: only asks how the limit stands */
+    int64_t
+        held_units; /* that the holder knows of; there may be more, from a claim whose answer was lost */
+    int64_t need_units; /* in all; see service_grant() */
+    int64_t
+        want_units; /* in all; less than held: the rest is given back, and never used from the call on */
+
+    /* Told with ST_OK. */
+    int64_t got_units;    /* held now */
+    int64_t leased_units; /* by all holders */
+};
+
 struct quota_ops {
     const char *name;
     /* ST_OK, ST_LIMIT (r->refused_by is set), ST_UNAVAILABLE (down, or too slow) or ST_PENDING.  r is HELD if and only if
@@ -77,6 +96,10 @@ struct quota_ops {
     /* r was admitted without the store: it becomes HELD as if the store had been asked now, so that commit and settle
      * charge it there, sooner or later. */
     void (*adopt)(struct quota *q, struct reservation *r);
+    /* Leases a share of a limit of the whole service, or gives some of it back: ST_OK, ST_UNAVAILABLE or ST_PENDING.
+     * After ST_UNAVAILABLE, or once it is cancelled, it may have been done.  What is leased stays so until the window
+     * ends, whatever becomes of the holder. */
+    enum status (*claim)(struct quota *q, struct quota_claim *claim, struct op *op);
     /* Puts off the expiry of a HELD or COMMITTED one to r->expires_us. */
     void (*renew)(struct quota *q, struct reservation *r);
     /* Leaves a note, if the store is up; where no other gateway can be, there is nothing to do. */
@@ -148,6 +171,8 @@ MUST_CHECK enum status quota_amend(struct quota *q, struct reservation *r,
 void quota_post(struct quota *q, const struct quota_note *note);
 MUST_CHECK enum status quota_read_board(struct quota *q, struct quota_reading *reading,
                                         struct op *op);
+/* A claim in a window that has ended is unavailable. */
+MUST_CHECK enum status quota_claim(struct quota *q, struct quota_claim *claim, struct op *op);
 /* Call it when the loop's run is over: it turns the loop itself until all commits and settles are on their way (or on
  * disk), for a few seconds at most.  Ops still pending then are done, not forgotten.  What is still live is left to its
  * lease. */

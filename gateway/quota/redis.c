@@ -320,6 +320,7 @@ static const struct quota_ops quota_ops = {
     .inspect = inspect,
     .amend = amend,
     .adopt = adopt,
+    .claim = redis_claim,
     .renew = renew,
     .post = redis_board_post,
     .read_board = redis_board_read,

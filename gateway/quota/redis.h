@@ -54,6 +54,7 @@ enum redis_request_kind {
     REQUEST_RENEW,
     REQUEST_END,  /* a commit or settle, as the record says */
     REQUEST_POLL, /* redis_poll.c */
+    REQUEST_CLAIM,
 };
 
 /* Counts amends.  In a bucket like all other keys, so that a Cluster has a place for it. */
@@ -95,6 +96,7 @@ struct redis_request {
     struct hold_handle earlier; /* then: that one */
 
     enum redis_poll_step poll;
+    struct quota_claim *claim; /* CLAIM: lent by the caller while it waits */
 
     struct redis_request *partner; /* END: of the other part; the op goes with whichever is later */
     int64_t
@@ -182,6 +184,13 @@ void redis_renewal_ended(struct redis_request *renewal, const redisReply *reply)
 /* redis_board.c; as the ops say. */
 void redis_board_post(struct quota *q, const struct quota_note *note);
 enum status redis_board_read(struct quota *q, struct quota_reading *reading, struct op *op);
+
+/* redis_service.c: shares of the limits of the whole service. */
+MUST_CHECK enum status redis_claim(struct quota *q, struct quota_claim *claim, struct op *op);
+void redis_claim_write(struct redis_request *request, struct redis_link *link);
+/* Tells the claim, if somebody waits.  ST_OK, or ST_UNAVAILABLE: its window is over, or this is no answer to one. */
+MUST_CHECK enum status redis_claim_answered(const struct redis_request *request,
+                                            const redisReply *reply);
 
 /* redis_parts.c: what a question has learned, and where it goes next. */
 enum redis_next { NEXT_PART, NEXT_AGAIN, NEXT_DONE };

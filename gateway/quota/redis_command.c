@@ -195,6 +195,9 @@ void redis_request_write(struct redis_request *request, struct redis_link *link)
     case REQUEST_POLL:
         redis_poll_write(request, link);
         return;
+    case REQUEST_CLAIM:
+        redis_claim_write(request, link);
+        return;
     case REQUEST_NONE:
         ASSERT(false);
     }

@@ -36,7 +36,8 @@ struct redis_request *redis_request_new(struct redis_quota *rq, enum redis_reque
 
 static bool is_question(const struct redis_request *request)
 {
-    return request->kind == REQUEST_RESERVE || request->kind == REQUEST_ASK;
+    return request->kind == REQUEST_RESERVE || request->kind == REQUEST_ASK ||
+           request->kind == REQUEST_CLAIM;
 }
 
 static void forget(struct redis_request *request)
@@ -44,6 +45,7 @@ static void forget(struct redis_request *request)
     list_remove(&request->in_ops);
     request->op = NULL;
     request->r = NULL;
+    request->claim = NULL;
 }
 
 /* The op waits on for the other part's request. */
@@ -214,6 +216,7 @@ static void lost(struct redis_request *request)
     switch (request->kind) {
     case REQUEST_RESERVE:
     case REQUEST_ASK:
+    case REQUEST_CLAIM:
         request->is_sent = false;
         request->record.was_sent = true;
         if (!request->op)
@@ -273,7 +276,7 @@ static void go(struct redis_request *request)
 static void resend(struct redis_request *request)
 {
     request->is_redirected = true;
-    if (is_question(request) && !request->r)
+    if (is_question(request) && !request->op)
         free(request); /* nothing is held, and nobody wants it any more */
     else
         go(request);
@@ -281,7 +284,7 @@ static void resend(struct redis_request *request)
 
 static void send_again(struct redis_request *request)
 {
-    if (is_question(request) && !request->r)
+    if (is_question(request) && !request->op)
         free(request); /* nothing is held, and nobody wants it any more */
     else if (++request->rounds <= ROUNDS_MAX)
         go(request);
@@ -327,12 +330,17 @@ static void question_answered(struct redis_request *request, const struct redis_
     }
 }
 
+static void told(struct redis_request *request, enum status st)
+{
+    wake(request, st);
+    free(request);
+}
+
 /* The announcement went through; the others hear of it when they ask, this process now. */
 static void announced(struct redis_request *request)
 {
     quota_store_amended(request->from->base.store);
-    wake(request, ST_OK);
-    free(request);
+    told(request, ST_OK);
 }
 
 /* A charge that somebody waits for may have to be on replicas, too. */
@@ -479,6 +487,8 @@ static void answered(struct redis_request *request, const redisReply *reply)
         redis_renewal_ended(request, reply);
     else if (request->kind == REQUEST_ASK && request->is_announcing)
         announced(request);
+    else if (request->kind == REQUEST_CLAIM)
+        told(request, redis_claim_answered(request, reply));
     else if (request->kind == REQUEST_END && reply->type == REDIS_REPLY_INTEGER)
         end_answered(request, reply);
     else if (is_question(request) && redis_answer_read(reply, request->limits_len, &answer))

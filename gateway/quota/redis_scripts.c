@@ -494,5 +494,5 @@ static const char revive_source[] =
     "return 1\n";
 /* clang-format on */
 
-const char *const redis_script_sources[SCRIPTS] = {rows_source, limits_source, amend_source,
-                                                   settle_source, revive_source};
+const char *const redis_script_sources[SCRIPTS] = {
+    rows_source, limits_source, amend_source, settle_source, revive_source, redis_share_source};

@@ -27,6 +27,7 @@
  *           task, the plan (redis_plan.h).
  *   AMEND   Inspects or amends; the same arguments, and until when a grant stands (Unix seconds; 0: in this window alone).
  *   SETTLE  ledger, rows; token, images to give back, now (microseconds).  Replies 1, or 0 where it is gone.
+ *   SHARE   a row of the service; see redis_service.c.
  *   REVIVE  A commit or settle of what is gone, done all the same, once: whoever finds the tombstone does it.
  *           ledger, tombstones, rows; token, score, now, when the rows expire, force (0 or 1), images used (-1: commit).
  *           It is charged as it should be, over the limit if need be; what is committed is held again.  Without a trace
@@ -44,6 +45,7 @@ enum redis_script {
     SCRIPT_AMEND,
     SCRIPT_SETTLE,
     SCRIPT_REVIVE,
+    SCRIPT_SHARE,
     SCRIPTS
 };
 
@@ -57,5 +59,6 @@ enum redis_task {
     TASK_RESET
 };
 
+extern const char redis_share_source[];
 /* What a link loads, in the order of enum redis_script. */
 extern const char *const redis_script_sources[SCRIPTS];

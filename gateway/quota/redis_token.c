@@ -249,6 +249,14 @@ struct redis_key redis_row_key(uint32_t bucket, char letter, int64_t ordinal)
     return key_of(bucket, (struct text){(const char *)suffix, SUFFIX_LEN});
 }
 
+struct redis_key redis_service_key(uint32_t bucket, char letter, int64_t ordinal)
+{
+    unsigned char suffix[1 + SUFFIX_LEN] = {'s'};
+
+    put_suffix(suffix + 1, letter, ordinal);
+    return key_of(bucket, (struct text){(const char *)suffix, sizeof(suffix)});
+}
+
 /* A row of segments may have moved on to the next. */
 static int add_rows(const struct hold_handle *handle, const unsigned char *entry,
                     struct redis_key *out)

@@ -53,6 +53,8 @@ uint64_t redis_token_id(const struct hold_handle *handle);
 
 /* A key in the bucket that ends in a letter and a number. */
 struct redis_key redis_row_key(uint32_t bucket, char letter, int64_t ordinal);
+/* The same with an "s" before them: a row of the whole service. */
+struct redis_key redis_service_key(uint32_t bucket, char letter, int64_t ordinal);
 /* The letter of the rows of a rule. */
 char redis_row_letter(const struct limit_rule *rule);
 static inline const unsigned char *redis_field(const struct account_digest *digest)

@@ -9,6 +9,11 @@
 /* How long a store remembers that an amend was done. */
 #define AMEND_MEMORY_US INT64_C(3600000000)
 
+/* Seconds after its end in which a window of the service is still claimed in (by a gateway whose clock is behind), and in
+ * which its row is kept: so none is ever counted anew. */
+#define SERVICE_CLAIMED_S 300
+#define SERVICE_KEPT_S    900
+
 struct quota_store_ops {
     const char *name;
     enum status (*open)(struct quota_store *store, struct loop *loop, const struct config *config,

@@ -6,6 +6,7 @@
 
 #include "admin/api.h"
 #include "admin/keys.h"
+#include "admin/service.h"
 #include "admin/top.h"
 #include "base/log.h"
 #include "run/worker.h"
@@ -19,6 +20,7 @@ struct desk {
     struct api *api;           /* owned */
     struct keys *keys;         /* owned: likewise; NULL: there is no keystore */
     struct keys_api *keys_api; /* owned */
+    struct service *service;   /* owned */
     struct admin *admin;       /* owned; NULL: nowhere to listen */
 };
 
@@ -37,8 +39,11 @@ static enum status listen_all(struct desk *desk)
     const struct config *config = desk->terms.config;
     struct admin_terms terms = {
         .loop = desk->terms.loop,
-        .tables_len = 3,
-        .tables = {desk->terms.own, {api_routes, desk->api}, {keys_routes, desk->keys_api}},
+        .tables_len = 4,
+        .tables = {desk->terms.own,
+                   {api_routes, desk->api},
+                   {keys_routes, desk->keys_api},
+                   {service_routes, desk->service}},
         .token = config->admin_token,
     };
     enum status st = ST_OK;
@@ -70,6 +75,19 @@ static enum status open_keys(struct desk *desk, const struct config *config,
     return st;
 }
 
+static enum status open_service(struct desk *desk)
+{
+    struct service_terms terms = {
+        .quota = desk->quota,
+        .config = desk->terms.config,
+        .gates_len = desk->terms.workers_len,
+    };
+
+    for (int i = 0; i < terms.gates_len; i++)
+        terms.gates[i] = desk->terms.workers[i].gate;
+    return service_open(&terms, &desk->service);
+}
+
 static enum status open_parts(struct desk *desk)
 {
     const struct desk_terms *terms = &desk->terms;
@@ -99,6 +117,8 @@ static enum status open_parts(struct desk *desk)
         st = keys_api_open(terms->loop, &desk->keys_api);
     if (st == ST_OK)
         st = open_keys(desk, terms->config, terms->keystore);
+    if (st == ST_OK)
+        st = open_service(desk);
     return st ? st : listen_all(desk);
 }
 
@@ -129,6 +149,7 @@ void desk_configure(struct desk *desk, struct config *config, struct keystore *k
     board_configure(desk->board, config);
     if (open_keys(desk, config, keystore))
         log_event(LOG_ERROR, "keystore_unusable", "worker=admin reason=no_memory");
+    service_configure(desk->service, config);
     if (desk->admin)
         admin_set_token(desk->admin, config->admin_token);
 }
@@ -150,6 +171,7 @@ void desk_close(struct desk *desk)
     board_close(&desk->board);
     keys_api_close(&desk->keys_api);
     keys_close(&desk->keys);
+    service_close(&desk->service);
     if (desk->quota)
         quota_close(&desk->quota);
 }

@@ -161,7 +161,7 @@ Test(policies, what_is_wrong_is_said_with_its_place)
         {"tier: {}\n", "p.yaml:1:1: unknown key 'tier', expected 'tiers' perhaps"},
         {TIERS "colour: red\n",
          "p.yaml:2:1: unknown key 'colour', expected one of: timezone, stagger, sizes, prices, "
-         "tiers, teams, shed, unavailable_message"},
+         "tiers, teams, service, shed, unavailable_message"},
         {"timezone: Mars/Base\n" TIERS,
          "p.yaml:1:11: wrong value 'Mars/Base' for 'timezone', expected a zone of the tz database"},
         {"stagger: 90\n" TIERS, "p.yaml:1:10: wrong value '90' for 'stagger', expected a duration"},

@@ -180,8 +180,38 @@ static enum status read_board(struct quota *q, struct quota_reading *reading, st
     return ST_OK;
 }
 
-static const struct quota_ops quota_ops = {"scripted", reserve, commit, settle,     inspect,  amend,
-                                           adopt,      renew,   post,   read_board, quota_end};
+/* As much as is wanted, as far as the limit goes. */
+static enum status claim(struct quota *q, struct quota_claim *claim, struct op *op)
+{
+    struct scripted_store *store = &at_work->store;
+
+    UNUSED(q);
+    note('l');
+    if (store->claim == ST_PENDING)
+        return wait_for_test(op);
+    if (store->claim != ST_OK)
+        return store->claim;
+    claim->got_units = service_grant(claim->rule.units, store->leased_units, claim->held_units,
+                                     claim->need_units, claim->want_units);
+    store->leased_units += claim->got_units - claim->held_units;
+    claim->leased_units = store->leased_units;
+    return ST_OK;
+}
+
+static const struct quota_ops quota_ops = {
+    .name = "scripted",
+    .reserve = reserve,
+    .commit = commit,
+    .settle = settle,
+    .inspect = inspect,
+    .amend = amend,
+    .adopt = adopt,
+    .claim = claim,
+    .renew = renew,
+    .post = post,
+    .read_board = read_board,
+    .close = quota_end,
+};
 
 static enum status open_quota(struct quota_store *store, struct loop *loop,
                               const struct config *config, struct quota **out)

@@ -29,13 +29,15 @@ struct scripted_store {
     enum status
         reserve; /* what the next reserves end with; ST_PENDING: later, by scripted_store_done() */
     enum status commit;
-    bool loses_holds; /* a commit finds nothing that is held */
+    bool loses_holds;     /* a commit finds nothing that is held */
+    enum status claim;    /* likewise */
+    int64_t leased_units; /* of limits of the whole service */
     struct op *pending;
     struct reservation *reserving;
     int64_t held_images; /* in all holds that are not settled */
     int64_t used_images; /* charged by settling */
     int reserves, commits, settles;
-    char order[256]; /* 'r', 'c', 's' as they are called, 'w' by tests */
+    char order[256]; /* 'r', 'c', 's', 'l' (a claim) as they are called, 'w' by tests */
 };
 
 struct scripted {

@@ -134,14 +134,14 @@ Test(quota_hazards, h2_a_refund_follows_a_row_to_its_next_segment)
     cr_assert_neq(rig_redis(&rig, "RENAME %s %s", name[0], name[1]), 1);
     cr_assert_neq(rig_redis(&rig, "RENAME %s %s", name[2], name[3]), 1);
 
-    long long before =
-        rig_redis(&rig, "HGET %s %b", name[1], redis_field(&limits[2].subject), (size_t)ROW_FIELD_LEN);
+    long long before = rig_redis(&rig, "HGET %s %b", name[1], redis_field(&limits[2].subject),
+                                 (size_t)ROW_FIELD_LEN);
 
     quota_settle(rig.q[0], &r, 1);
     rig_quiet(&rig);
 
-    long long after =
-        rig_redis(&rig, "HGET %s %b", name[1], redis_field(&limits[2].subject), (size_t)ROW_FIELD_LEN);
+    long long after = rig_redis(&rig, "HGET %s %b", name[1], redis_field(&limits[2].subject),
+                                (size_t)ROW_FIELD_LEN);
 
     cr_assert(before - after > 5000000 && before - after <= 6667000, "%lld", before - after);
     cr_assert_eq(rig_redis(&rig, "EXISTS %s %s", name[0], name[2]), 0, "nothing is made anew");

@@ -479,14 +479,16 @@ Test(quota_redis_trouble, grants_are_kept_apart_from_use)
     hold(&r, 1, 1, 1);
 
     row_of(&r, row);
-    cr_assert_eq(rig_redis(&rig, "HINCRBY %s %b 33554432", row, r.parts[0].token, (size_t)ROW_FIELD_LEN),
-                 33554433);
+    cr_assert_eq(
+        rig_redis(&rig, "HINCRBY %s %b 33554432", row, r.parts[0].token, (size_t)ROW_FIELD_LEN),
+        33554433);
     quota_settle(rig.q[0], &r, 0);
     hold(&r, 1, 3, 1);
     cr_assert_eq(r.limits[0].used_units, 3 * UNITS_PER_IMAGE);
     quota_settle(rig.q[0], &r, 1);
     rig_quiet(&rig);
-    cr_assert_eq(rig_redis(&rig, "HGET %s %b", row, r.parts[0].token, (size_t)ROW_FIELD_LEN), 33554433);
+    cr_assert_eq(rig_redis(&rig, "HGET %s %b", row, r.parts[0].token, (size_t)ROW_FIELD_LEN),
+                 33554433);
     end_with_nothing_held();
 }
 
