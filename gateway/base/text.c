@@ -14,14 +14,15 @@
 
 static const char hex_digits[] = "0123456789abcdef";
 
+/* clang-format off */
+#define TEN(tens) #tens "0", #tens "1", #tens "2", #tens "3", #tens "4", #tens "5", #tens "6", #tens "7", #tens "8", #tens "9"
+/* clang-format on */
+static const char two_digits[100][3] = {TEN(0), TEN(1), TEN(2), TEN(3), TEN(4),
+                                        TEN(5), TEN(6), TEN(7), TEN(8), TEN(9)};
+
 struct text text_of(const char *cstr)
 {
     return cstr ? (struct text){cstr, strlen(cstr)} : TEXT_NONE;
-}
-
-bool text_equal(struct text a, struct text b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 static unsigned char lower(char c)
@@ -31,12 +32,10 @@ static unsigned char lower(char c)
     return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
 }
 
-bool text_equal_nocase(struct text a, struct text b)
+bool text_same_nocase(const char *a, const char *b, size_t len)
 {
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++) {
-        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+    for (size_t i = 0; i < len; i++) {
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
             return false;
     }
     return true;
@@ -133,6 +132,44 @@ size_t text_utf8_len(struct text t)
     return len;
 }
 
+/* Each byte of a word is one of these 0x01, or 0x80. */
+#define ONES UINT64_C(0x0101010101010101)
+#define TOPS UINT64_C(0x8080808080808080)
+
+/* The top bit of each byte of a word that is less than n, which is 0x80 at most; bytes above such a one may show it, too.
+ * See "Bit Twiddling Hacks", hasless(). */
+static uint64_t bytes_below(uint64_t word, uint64_t n)
+{
+    return (word - ONES * n) & ~word & TOPS;
+}
+
+static bool is_plain_word(const char *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, sizeof(word));
+    uint64_t others = bytes_below(word, 0x20) | bytes_below(word ^ ONES * '"', 1) |
+                      bytes_below(word ^ ONES * '\\', 1) | (word & TOPS);
+
+    return others == 0;
+}
+
+static bool is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
+}
+
+size_t text_plain_len(struct text t)
+{
+    size_t at = 0;
+
+    while (t.len - at >= sizeof(uint64_t) && is_plain_word(t.ptr + at))
+        at += sizeof(uint64_t);
+    while (at < t.len && is_plain(t.ptr[at]))
+        at++;
+    return at;
+}
+
 void text_out_init(struct text_out *out, char *buf, size_t size)
 {
     *out = (struct text_out){.buf = buf, .size = size};
@@ -146,7 +183,7 @@ static size_t room(const struct text_out *out)
     return out->size > 0 && !out->is_full ? out->size - 1 - out->len : 0;
 }
 
-void text_out_add(struct text_out *out, struct text t)
+void text_out_add_part(struct text_out *out, struct text t)
 {
     size_t len = MIN(t.len, room(out));
 
@@ -159,11 +196,6 @@ void text_out_add(struct text_out *out, struct text t)
         out->is_full = true;
 }
 
-void text_out_char(struct text_out *out, char c)
-{
-    text_out_add(out, (struct text){&c, 1});
-}
-
 void text_out_int(struct text_out *out, int64_t value)
 {
     char digits[INT_DIGITS_MAX];
@@ -171,10 +203,17 @@ void text_out_int(struct text_out *out, int64_t value)
     /* Negated as unsigned: INT64_MIN has no positive counterpart. */
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 
-    do {
-        *--first = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
+    /* Two at a time: divisions are what this costs. */
+    for (; rest >= 100; rest /= 100) {
+        first -= 2;
+        memcpy(first, two_digits[rest % 100], 2);
+    }
+    if (rest >= 10) {
+        first -= 2;
+        memcpy(first, two_digits[rest], 2);
+    } else {
+        *--first = (char)('0' + rest);
+    }
     if (value < 0)
         *--first = '-';
     text_out_add(out, (struct text){first, (size_t)(digits + sizeof(digits) - first)});
