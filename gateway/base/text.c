@@ -2,9 +2,10 @@
 /* text.c - slices of bytes, and a bounded buffer to print into. */
 #include "base/text.h"
 
+#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
+#include <time.h>
 
 /* The longest decimal of an int64_t: a sign and 19 digits. */
 #define INT_DIGITS_MAX 20
@@ -143,15 +144,16 @@ static uint64_t bytes_below(uint64_t word, uint64_t n)
     return (word - ONES * n) & ~word & TOPS;
 }
 
-static bool is_plain_word(const char *at)
+/* Of the bytes that do not stand for themselves in a JSON string, the top bits; those above the first may be wrong.  The
+ * first byte of the text is the lowest. */
+static uint64_t escaped_bytes(const char *at)
 {
     uint64_t word;
 
     memcpy(&word, at, sizeof(word));
-    uint64_t others = bytes_below(word, 0x20) | bytes_below(word ^ ONES * '"', 1) |
-                      bytes_below(word ^ ONES * '\\', 1) | (word & TOPS);
-
-    return others == 0;
+    word = le64toh(word);
+    return bytes_below(word, 0x20) | bytes_below(word ^ ONES * '"', 1) |
+           bytes_below(word ^ ONES * '\\', 1) | (word & TOPS);
 }
 
 static bool is_plain(char c)
@@ -159,15 +161,29 @@ static bool is_plain(char c)
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
-size_t text_plain_len(struct text t)
+static size_t short_plain_len(struct text t)
 {
     size_t at = 0;
 
-    while (t.len - at >= sizeof(uint64_t) && is_plain_word(t.ptr + at))
-        at += sizeof(uint64_t);
     while (at < t.len && is_plain(t.ptr[at]))
         at++;
     return at;
+}
+
+size_t text_plain_len(struct text t)
+{
+    const size_t step = sizeof(uint64_t);
+
+    if (t.len < step)
+        return short_plain_len(t);
+    for (size_t at = 0; at < t.len; at += step) {
+        /* The last word overlaps the one before. */
+        size_t from = MIN(at, t.len - step);
+        uint64_t escaped = escaped_bytes(t.ptr + from);
+        if (escaped)
+            return from + (size_t)__builtin_ctzll(escaped) / 8;
+    }
+    return t.len;
 }
 
 void text_out_init(struct text_out *out, char *buf, size_t size)
@@ -217,6 +233,36 @@ void text_out_int(struct text_out *out, int64_t value)
     if (value < 0)
         *--first = '-';
     text_out_add(out, (struct text){first, (size_t)(digits + sizeof(digits) - first)});
+}
+
+void text_out_digits(struct text_out *out, unsigned value, int width)
+{
+    char digits[10];
+
+    ASSERT(width >= 0 && width <= (int)sizeof(digits));
+    for (int i = width - 1; i >= 0; i--, value /= 10)
+        digits[i] = (char)('0' + value % 10);
+    text_out_add(out, (struct text){digits, (size_t)width});
+}
+
+/* By hand, since strftime() takes a thousand instructions. */
+void text_out_time(struct text_out *out, int64_t at_s)
+{
+    time_t when = (time_t)at_s;
+    struct tm tm;
+
+    ASSERT(gmtime_r(&when, &tm) != NULL);
+    text_out_digits(out, (unsigned)tm.tm_year + 1900, 4);
+    text_out_char(out, '-');
+    text_out_digits(out, (unsigned)tm.tm_mon + 1, 2);
+    text_out_char(out, '-');
+    text_out_digits(out, (unsigned)tm.tm_mday, 2);
+    text_out_char(out, 'T');
+    text_out_digits(out, (unsigned)tm.tm_hour, 2);
+    text_out_char(out, ':');
+    text_out_digits(out, (unsigned)tm.tm_min, 2);
+    text_out_char(out, ':');
+    text_out_digits(out, (unsigned)tm.tm_sec, 2);
 }
 
 void text_out_printf(struct text_out *out, const char *format, ...)

@@ -78,6 +78,8 @@ static inline void text_out_char(struct text_out *out, char c)
 }
 
 void text_out_int(struct text_out *out, int64_t value); /* decimal; fast, no printf */
+void text_out_digits(struct text_out *out, unsigned value, int width); /* the last ones: "007" */
+void text_out_time(struct text_out *out, int64_t at_s); /* UTC: "2026-11-22T00:00:00" */
 void text_out_printf(struct text_out *out, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_out_hex(struct text_out *out, const void *bytes, size_t len); /* lower case */
 struct text text_out_text(const struct text_out *out);
