@@ -107,26 +107,13 @@ static void unmap(struct address *address)
     *address = v4;
 }
 
-/* By hand: inet_ntop() calls sprintf(). */
-static void print_v4(const struct in_addr *ip, struct text_out *out)
-{
-    unsigned char bytes[4];
-
-    memcpy(bytes, ip, sizeof(bytes));
-    for (int i = 0; i < 4; i++) {
-        if (i > 0)
-            text_out_char(out, '.');
-        text_out_int(out, bytes[i]);
-    }
-}
-
 static void print_ip(struct address *address, struct text_out *out)
 {
     char cstr[INET6_ADDRSTRLEN];
+    const void *ip = address->sa.sa_family == AF_INET ? (void *)&v4_of(address)->sin_addr
+                                                      : (void *)&v6_of(address)->sin6_addr;
 
-    if (address->sa.sa_family == AF_INET)
-        print_v4(&v4_of(address)->sin_addr, out);
-    else if (inet_ntop(AF_INET6, &v6_of(address)->sin6_addr, cstr, sizeof(cstr)))
+    if (inet_ntop(address->sa.sa_family, ip, cstr, sizeof(cstr)))
         text_out_add(out, text_of(cstr));
 }
 

@@ -10,6 +10,10 @@
 /* The longest decimal of an int64_t: a sign and 19 digits. */
 #define INT_DIGITS_MAX 20
 
+/* Each byte of a word is 0x01, or 0x80. */
+#define ONES UINT64_C(0x0101010101010101)
+#define TOPS UINT64_C(0x8080808080808080)
+
 /* Bytes that text_out_hex turns at once. */
 #define HEX_PART 32
 
@@ -33,9 +37,31 @@ static unsigned char lower(char c)
     return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
 }
 
+/* All letters of a word in lower case: the top bit of each byte of `upper` says that it is one of A to Z. */
+static uint64_t lower_word(const char *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, sizeof(word));
+    uint64_t low_bits = word & ~TOPS;
+    uint64_t from_a = low_bits + ONES * (0x80 - 'A');
+    uint64_t past_z = low_bits + ONES * (0x7f - 'Z');
+    uint64_t upper = from_a & ~past_z & ~word & TOPS;
+
+    return word | upper >> 2;
+}
+
 bool text_same_nocase(const char *a, const char *b, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
+    const size_t step = sizeof(uint64_t);
+
+    for (size_t at = 0; len >= step && at < len; at += step) {
+        /* The last word overlaps the one before. */
+        size_t from = MIN(at, len - step);
+        if (lower_word(a + from) != lower_word(b + from))
+            return false;
+    }
+    for (size_t i = 0; len < step && i < len; i++) {
         if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
             return false;
     }
@@ -133,10 +159,6 @@ size_t text_utf8_len(struct text t)
     return len;
 }
 
-/* Each byte of a word is one of these 0x01, or 0x80. */
-#define ONES UINT64_C(0x0101010101010101)
-#define TOPS UINT64_C(0x8080808080808080)
-
 /* The top bit of each byte of a word that is less than n, which is 0x80 at most; bytes above such a one may show it, too.
  * See "Bit Twiddling Hacks", hasless(). */
 static uint64_t bytes_below(uint64_t word, uint64_t n)
@@ -216,6 +238,11 @@ void text_out_int(struct text_out *out, int64_t value)
 {
     char digits[INT_DIGITS_MAX];
     char *first = digits + sizeof(digits);
+
+    if (value >= 0 && value < 10) {
+        text_out_char(out, (char)('0' + value));
+        return;
+    }
     /* Negated as unsigned: INT64_MIN has no positive counterpart. */
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 

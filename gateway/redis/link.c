@@ -241,6 +241,9 @@ static void read_replies(struct redis_link *link)
             return;
         }
         take_replies(link);
+        /* That was all: another read would only find nothing.  But TLS may have more in its own buffers. */
+        if (len < sizeof(buf) && !link->target->tls)
+            return;
     }
 }
 
