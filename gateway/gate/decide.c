@@ -22,11 +22,26 @@ enum step policy_end(struct request *req, enum status st)
     return STEP_NEXT;
 }
 
+static struct verdict decide(struct request *req, const struct job *job, bool is_fresh)
+{
+    struct load_view view = gate_view(req, is_fresh);
+
+    return admission_decide(&req->terms, job, &view, &req->config->policy.ladder,
+                            (uint32_t)gate_random(req->gate));
+}
+
+/* Nobody is refused by a view that may be old. */
+static struct verdict judge(struct request *req, const struct job *job)
+{
+    struct verdict verdict = decide(req, job, false);
+
+    return verdict.kind == VERDICT_ADMIT ? verdict : decide(req, job, true);
+}
+
 enum outcome decide_before_body(struct request *req)
 {
     struct job least = {.operation = req->operation, .images = 1};
     struct verdict verdict;
-    struct load_view view = gate_view(req, true);
 
     resolve(req, &least);
     if (reserve_is_denied(req)) {
@@ -35,28 +50,16 @@ enum outcome decide_before_body(struct request *req)
         stats_add(&req->gate->stats, STAT_DENIED_HITS, 0, 1);
         return outcome_of_limit(r->limits[r->refused_by].limit.rule.kind);
     }
-    verdict = admission_decide(&req->terms, &least, &view, &req->config->policy.ladder,
-                               (uint32_t)gate_random(req->gate));
+    verdict = judge(req, &least);
     if (verdict.kind != VERDICT_SHED)
         return OUTCOME_NONE;
     req->verdict = verdict;
     return outcome_of_reason(verdict.reason);
 }
 
-static void decide(struct request *req, bool is_fresh)
-{
-    struct load_view view = gate_view(req, is_fresh);
-
-    req->verdict = admission_decide(&req->terms, &req->job, &view, &req->config->policy.ladder,
-                                    (uint32_t)gate_random(req->gate));
-}
-
-/* Nobody is refused by a view that may be old. */
 enum status decide_begin(struct request *req)
 {
-    decide(req, false);
-    if (req->verdict.kind != VERDICT_ADMIT)
-        decide(req, true);
+    req->verdict = judge(req, &req->job);
     return ST_OK;
 }
 
