@@ -3,15 +3,15 @@
  * Both judge what is at hand; neither waits, and no quota has been touched yet. */
 #include "gate/request.h"
 
-static void resolve(struct request *req, const struct job *job)
+static void resolve(const struct request *req, const struct job *job, struct terms *out)
 {
     policy_terms(&req->config->policy, &req->identity.account, job,
-                 quota_now_us(req->gate->quota) / 1000000, &req->terms);
+                 quota_now_us(req->gate->quota) / 1000000, out);
 }
 
 enum status policy_begin(struct request *req)
 {
-    resolve(req, &req->job);
+    resolve(req, &req->job, &req->terms);
     return ST_OK;
 }
 
@@ -22,35 +22,38 @@ enum step policy_end(struct request *req, enum status st)
     return STEP_NEXT;
 }
 
-static struct verdict decide(struct request *req, const struct job *job, bool is_fresh)
+static struct verdict decide(const struct request *req, const struct terms *terms,
+                             const struct job *job, bool is_fresh)
 {
     struct load_view view = gate_view(req, is_fresh);
 
-    return admission_decide(&req->terms, job, &view, &req->config->policy.ladder,
+    return admission_decide(terms, job, &view, &req->config->policy.ladder,
                             (uint32_t)gate_random(req->gate));
 }
 
 /* Nobody is refused by a view that may be old. */
-static struct verdict judge(struct request *req, const struct job *job)
+static struct verdict judge(const struct request *req, const struct terms *terms,
+                            const struct job *job)
 {
-    struct verdict verdict = decide(req, job, false);
+    struct verdict verdict = decide(req, terms, job, false);
 
-    return verdict.kind == VERDICT_ADMIT ? verdict : decide(req, job, true);
+    return verdict.kind == VERDICT_ADMIT ? verdict : decide(req, terms, job, true);
 }
 
 enum outcome decide_before_body(struct request *req)
 {
     struct job least = {.operation = req->operation, .images = 1};
     struct verdict verdict;
+    struct terms terms;
 
-    resolve(req, &least);
-    if (reserve_is_denied(req)) {
+    resolve(req, &least, &terms);
+    if (reserve_is_denied(req, &terms)) {
         const struct reservation *r = &req->reservation;
 
         stats_add(&req->gate->stats, STAT_DENIED_HITS, 0, 1);
         return outcome_of_limit(r->limits[r->refused_by].limit.rule.kind);
     }
-    verdict = judge(req, &least);
+    verdict = judge(req, &terms, &least);
     if (verdict.kind != VERDICT_SHED)
         return OUTCOME_NONE;
     req->verdict = verdict;
@@ -59,7 +62,7 @@ enum outcome decide_before_body(struct request *req)
 
 enum status decide_begin(struct request *req)
 {
-    req->verdict = judge(req, &req->job);
+    req->verdict = judge(req, &req->terms, &req->job);
     return ST_OK;
 }
 

@@ -161,8 +161,9 @@ bool head_peer_is_trusted(const struct request *req);
 /* decide.c: the outcome that even the least request of this account would end with now, or OUTCOME_NONE: for refusing it
  * before its body is read. */
 enum outcome decide_before_body(struct request *req);
-/* reserve.c: is the account known to be out of quota, whatever it asks for?  Then the limit is told in req->reservation. */
-bool reserve_is_denied(struct request *req);
+/* reserve.c: is the account known to be out of quota under these terms, whatever it asks for?  Then the limit is told in
+ * req->reservation. */
+bool reserve_is_denied(struct request *req, const struct terms *terms);
 /* queue.c: a slot may be free: offers it to those who wait.  Called at the end of a turn. */
 void queue_offer(struct gate *gate);
 /* queue.c: is there a slot that is free, whoever may use it?  It may be gone when it is taken. */

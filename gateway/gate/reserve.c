@@ -2,23 +2,29 @@
 /* reserve.c - RESERVE: images held in every limit of the account, or in none.      Runs on: worker. */
 #include "gate/request.h"
 
-static bool is_limited(const struct request *req)
+static bool is_limited(const struct request *req, const struct terms *terms)
 {
-    return req->operation == OPERATION_GENERATE && req->terms.limits_len > 0;
+    return req->operation == OPERATION_GENERATE && terms->limits_len > 0;
 }
 
-bool reserve_is_denied(struct request *req)
+bool reserve_is_denied(struct request *req, const struct terms *terms)
 {
-    if (!is_limited(req))
+    struct reservation least;
+
+    if (!is_limited(req, terms))
         return false;
-    reservation_init(&req->reservation, &req->identity.account, &req->terms, 1, 0);
-    return quota_is_denied(req->gate->quota, &req->reservation);
+    reservation_init(&least, &req->identity.account, terms, 1, 0);
+    if (!quota_is_denied(req->gate->quota, &least))
+        return false;
+    req->reservation = least;
+    list_init(&req->reservation.live);
+    return true;
 }
 
 enum status reserve_begin(struct request *req)
 {
     req->reservation.refused_by = -1;
-    if (!is_limited(req))
+    if (!is_limited(req, &req->terms))
         return ST_OK;
     reservation_init(&req->reservation, &req->identity.account, &req->terms, req->job.images,
                      gate_random(req->gate));
