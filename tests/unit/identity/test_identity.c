@@ -210,6 +210,24 @@ Test(identity, refuses_what_is_no_token)
     expect_fault(IDENTITY_FAULT_MALFORMED);
 }
 
+/* b64token of RFC 6750 2.1. */
+Test(identity, knows_the_characters_of_tokens)
+{
+    static const char chars[] =
+        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~+/";
+    char token[2] = "a";
+
+    add_bearer();
+    add_field("x-api-key", (struct text){token, 2});
+    for (int byte = 1; byte < 256; byte++) {
+        token[1] = (char)byte;
+        if (strchr(chars, byte) || byte == '=')
+            (void)resolve(ST_OK, IDENTITY_FAULT_NONE);
+        else
+            expect_fault(IDENTITY_FAULT_MALFORMED);
+    }
+}
+
 Test(identity, bounds_tokens)
 {
     static char token[CREDENTIAL_MAX + 1];
