@@ -17,13 +17,15 @@
 /* Bytes that text_out_hex turns at once. */
 #define HEX_PART 32
 
-static const char hex_digits[] = "0123456789abcdef";
-
 /* clang-format off */
-#define TEN(tens) #tens "0", #tens "1", #tens "2", #tens "3", #tens "4", #tens "5", #tens "6", #tens "7", #tens "8", #tens "9"
+#define TEN(h) #h "0", #h "1", #h "2", #h "3", #h "4", #h "5", #h "6", #h "7", #h "8", #h "9"
+#define SIXTEEN(h) TEN(h), #h "a", #h "b", #h "c", #h "d", #h "e", #h "f"
 /* clang-format on */
 static const char two_digits[100][3] = {TEN(0), TEN(1), TEN(2), TEN(3), TEN(4),
                                         TEN(5), TEN(6), TEN(7), TEN(8), TEN(9)};
+static const char hex_pairs[256][3] = {
+    SIXTEEN(0), SIXTEEN(1), SIXTEEN(2), SIXTEEN(3), SIXTEEN(4), SIXTEEN(5), SIXTEEN(6), SIXTEEN(7),
+    SIXTEEN(8), SIXTEEN(9), SIXTEEN(a), SIXTEEN(b), SIXTEEN(c), SIXTEEN(d), SIXTEEN(e), SIXTEEN(f)};
 
 struct text text_of(const char *cstr)
 {
@@ -316,10 +318,8 @@ void text_out_hex(struct text_out *out, const void *bytes, size_t len)
         size_t part = MIN(len - at, (size_t)HEX_PART);
         char digits[2 * HEX_PART];
 
-        for (size_t i = 0; i < part; i++) {
-            digits[2 * i] = hex_digits[byte[at + i] >> 4];
-            digits[2 * i + 1] = hex_digits[byte[at + i] & 15];
-        }
+        for (size_t i = 0; i < part; i++)
+            memcpy(digits + 2 * i, hex_pairs[byte[at + i]], 2);
         text_out_add(out, (struct text){digits, 2 * part});
     }
 }

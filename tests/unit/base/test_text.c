@@ -136,6 +136,21 @@ Test(text, out_prints_numbers)
     cr_assert_str_eq(buf, "0072104294967295");
 }
 
+Test(text, out_prints_hex)
+{
+    char buf[1024], expected[1024];
+    unsigned char bytes[256];
+    struct text_out out;
+
+    for (int i = 0; i < 256; i++) {
+        bytes[i] = (unsigned char)i;
+        snprintf(expected + 2 * i, 3, "%02x", (unsigned)i);
+    }
+    text_out_init(&out, buf, sizeof(buf));
+    text_out_hex(&out, bytes, sizeof(bytes));
+    cr_assert_str_eq(buf, expected);
+}
+
 Test(text, out_prints_times)
 {
     char buf[64];
