@@ -11,7 +11,6 @@
 
 #define BEARER       "bearer:"
 #define BEARER_SHOWN (sizeof(BEARER) - 1 + 16)
-#define BEARER_WHOLE (sizeof(BEARER) - 1 + 64)
 
 static const struct identity_source *source_of(const struct config *config, enum identity_kind kind)
 {
@@ -52,6 +51,18 @@ static bool find_key(const struct config *config, struct text id, struct account
     return false;
 }
 
+/* "bearer:" and all 64 digits of a token's SHA-256. */
+static void cut_bearer(struct text id, struct account *out)
+{
+    size_t prefix = sizeof(BEARER) - 1;
+    unsigned char sha256[32];
+
+    if (text_unhex((struct text){id.ptr + prefix, id.len - prefix}, sha256, sizeof(sha256)))
+        return;
+    out->digest = identity_bearer_digest(sha256);
+    memset(out->id + BEARER_SHOWN, 0, sizeof(out->id) - BEARER_SHOWN);
+}
+
 /* By the source that makes such ids; tier -1: it is not known. */
 static void guess(const struct config *config, struct text id, struct account *out)
 {
@@ -62,8 +73,8 @@ static void guess(const struct config *config, struct text id, struct account *o
     else if (text_starts_with(id, TEXT("ip:")))
         source = source_of(config, IDENTITY_ADDRESS);
     identity_account(out, id, source ? source->tier : -1);
-    if (text_starts_with(id, TEXT(BEARER)) && id.len == BEARER_WHOLE)
-        memset(out->id + BEARER_SHOWN, 0, sizeof(out->id) - BEARER_SHOWN);
+    if (text_starts_with(id, TEXT(BEARER)))
+        cut_bearer(id, out);
 }
 
 static enum status apply_query(const struct policy *policy, const struct api_query *query,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* json.c - JSON over yajl.
  * yajl checks UTF-8 only by its lead bytes and takes vertical tabs and form feeds for blanks; so the document is looked
- * through once before, and yajl is told not to check strings again. */
+ * through once before, and yajl is told not to check strings again.  Nor does it see a string behind the document that
+ * never ends; so what follows the document is looked at, too. */
 #include "base/json.h"
 
 #include <string.h>
@@ -10,13 +11,17 @@
 #define DEPTH_MAX 64
 
 struct reader {
+    yajl_handle yajl;
     json_token_fn *token;
     void *owner;
-    int depth; /* of the next value */
+    int depth;        /* of the next value */
+    size_t end_bytes; /* of the document: its outermost value ended there; 0: not yet */
 };
 
 static int emit(struct reader *r, enum json_kind kind, struct text text)
 {
+    if (r->depth == 0)
+        r->end_bytes = yajl_get_bytes_consumed(r->yajl);
     return r->token(r->owner, kind, text, r->depth);
 }
 
@@ -114,17 +119,33 @@ static size_t clean_len(struct text document)
     return at;
 }
 
-static enum status parse(yajl_handle yajl, struct text document, size_t *offset)
+static bool is_blank(struct text t)
+{
+    for (size_t i = 0; i < t.len; i++) {
+        if (!strchr(" \t\r\n", t.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+static enum status parse(struct reader *r, struct text document, size_t *offset)
 {
     const unsigned char *bytes = (const unsigned char *)document.ptr;
 
-    if (document.len > 0 && yajl_parse(yajl, bytes, document.len) != yajl_status_ok) {
-        *offset = yajl_get_bytes_consumed(yajl);
+    if (document.len > 0 && yajl_parse(r->yajl, bytes, document.len) != yajl_status_ok) {
+        *offset = yajl_get_bytes_consumed(r->yajl);
         return ST_INVALID;
     }
+    size_t end = r->end_bytes;
+
     /* Only now is a number at the very end complete, or an end that came too soon noticed. */
     *offset = document.len;
-    return yajl_complete_parse(yajl) == yajl_status_ok ? ST_OK : ST_INVALID;
+    if (yajl_complete_parse(r->yajl) != yajl_status_ok)
+        return ST_INVALID;
+    if (end == 0 || is_blank((struct text){document.ptr + end, document.len - end}))
+        return ST_OK;
+    *offset = end;
+    return ST_INVALID;
 }
 
 enum status json_parse(struct text document, json_token_fn *token, void *owner, size_t *out_offset)
@@ -134,13 +155,12 @@ enum status json_parse(struct text document, json_token_fn *token, void *owner, 
     enum status st = ST_INVALID;
 
     if (offset == document.len) {
-        yajl_handle yajl = yajl_alloc(&callbacks, NULL, &reader);
-
-        if (!yajl)
+        reader.yajl = yajl_alloc(&callbacks, NULL, &reader);
+        if (!reader.yajl)
             return ST_NOMEM;
-        yajl_config(yajl, yajl_dont_validate_strings, 1);
-        st = parse(yajl, document, &offset);
-        yajl_free(yajl);
+        yajl_config(reader.yajl, yajl_dont_validate_strings, 1);
+        st = parse(&reader, document, &offset);
+        yajl_free(reader.yajl);
     }
     if (st && out_offset)
         *out_offset = offset;
@@ -175,10 +195,9 @@ static size_t plain_len(struct text t)
 {
     size_t at = 0;
 
-    while (at < t.len) {
-        unsigned char byte = (unsigned char)t.ptr[at];
-
-        if (byte < 0x20 || byte == '"' || byte == '\\')
+    for (;;) {
+        at += text_plain_len((struct text){t.ptr + at, t.len - at});
+        if (at == t.len || (unsigned char)t.ptr[at] < 0x80)
             return at;
         size_t len = text_utf8_len((struct text){t.ptr + at, t.len - at});
 
@@ -186,7 +205,6 @@ static size_t plain_len(struct text t)
             return at;
         at += len;
     }
-    return at;
 }
 
 void json_out_string(struct text_out *out, struct text t)

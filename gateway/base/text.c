@@ -2,26 +2,34 @@
 /* text.c - slices of bytes, and a bounded buffer to print into. */
 #include "base/text.h"
 
+#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
+#include <time.h>
 
 /* The longest decimal of an int64_t: a sign and 19 digits. */
 #define INT_DIGITS_MAX 20
 
+/* Each byte of a word is 0x01, or 0x80. */
+#define ONES UINT64_C(0x0101010101010101)
+#define TOPS UINT64_C(0x8080808080808080)
+
 /* Bytes that text_out_hex turns at once. */
 #define HEX_PART 32
 
-static const char hex_digits[] = "0123456789abcdef";
+/* clang-format off */
+#define TEN(h) #h "0", #h "1", #h "2", #h "3", #h "4", #h "5", #h "6", #h "7", #h "8", #h "9"
+#define SIXTEEN(h) TEN(h), #h "a", #h "b", #h "c", #h "d", #h "e", #h "f"
+/* clang-format on */
+static const char two_digits[100][3] = {TEN(0), TEN(1), TEN(2), TEN(3), TEN(4),
+                                        TEN(5), TEN(6), TEN(7), TEN(8), TEN(9)};
+static const char hex_pairs[256][3] = {
+    SIXTEEN(0), SIXTEEN(1), SIXTEEN(2), SIXTEEN(3), SIXTEEN(4), SIXTEEN(5), SIXTEEN(6), SIXTEEN(7),
+    SIXTEEN(8), SIXTEEN(9), SIXTEEN(a), SIXTEEN(b), SIXTEEN(c), SIXTEEN(d), SIXTEEN(e), SIXTEEN(f)};
 
 struct text text_of(const char *cstr)
 {
     return cstr ? (struct text){cstr, strlen(cstr)} : TEXT_NONE;
-}
-
-bool text_equal(struct text a, struct text b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 static unsigned char lower(char c)
@@ -31,12 +39,32 @@ static unsigned char lower(char c)
     return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
 }
 
-bool text_equal_nocase(struct text a, struct text b)
+/* All letters of a word in lower case: the top bit of each byte of `upper` says that it is one of A to Z. */
+static uint64_t lower_word(const char *at)
 {
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++) {
-        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+    uint64_t word;
+
+    memcpy(&word, at, sizeof(word));
+    uint64_t low_bits = word & ~TOPS;
+    uint64_t from_a = low_bits + ONES * (0x80 - 'A');
+    uint64_t past_z = low_bits + ONES * (0x7f - 'Z');
+    uint64_t upper = from_a & ~past_z & ~word & TOPS;
+
+    return word | upper >> 2;
+}
+
+bool text_same_nocase(const char *a, const char *b, size_t len)
+{
+    const size_t step = sizeof(uint64_t);
+
+    for (size_t at = 0; len >= step && at < len; at += step) {
+        /* The last word overlaps the one before. */
+        size_t from = MIN(at, len - step);
+        if (lower_word(a + from) != lower_word(b + from))
+            return false;
+    }
+    for (size_t i = 0; len < step && i < len; i++) {
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
             return false;
     }
     return true;
@@ -133,6 +161,55 @@ size_t text_utf8_len(struct text t)
     return len;
 }
 
+/* The top bit of each byte of a word that is less than n, which is 0x80 at most; bytes above such a one may show it, too.
+ * See "Bit Twiddling Hacks", hasless(). */
+static uint64_t bytes_below(uint64_t word, uint64_t n)
+{
+    return (word - ONES * n) & ~word & TOPS;
+}
+
+/* Of the bytes that do not stand for themselves in a JSON string, the top bits; those above the first may be wrong.  The
+ * first byte of the text is the lowest. */
+static uint64_t escaped_bytes(const char *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, sizeof(word));
+    word = le64toh(word);
+    return bytes_below(word, 0x20) | bytes_below(word ^ ONES * '"', 1) |
+           bytes_below(word ^ ONES * '\\', 1) | (word & TOPS);
+}
+
+static bool is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
+}
+
+static size_t short_plain_len(struct text t)
+{
+    size_t at = 0;
+
+    while (at < t.len && is_plain(t.ptr[at]))
+        at++;
+    return at;
+}
+
+size_t text_plain_len(struct text t)
+{
+    const size_t step = sizeof(uint64_t);
+
+    if (t.len < step)
+        return short_plain_len(t);
+    for (size_t at = 0; at < t.len; at += step) {
+        /* The last word overlaps the one before. */
+        size_t from = MIN(at, t.len - step);
+        uint64_t escaped = escaped_bytes(t.ptr + from);
+        if (escaped)
+            return from + (size_t)__builtin_ctzll(escaped) / 8;
+    }
+    return t.len;
+}
+
 void text_out_init(struct text_out *out, char *buf, size_t size)
 {
     *out = (struct text_out){.buf = buf, .size = size};
@@ -146,7 +223,7 @@ static size_t room(const struct text_out *out)
     return out->size > 0 && !out->is_full ? out->size - 1 - out->len : 0;
 }
 
-void text_out_add(struct text_out *out, struct text t)
+void text_out_add_part(struct text_out *out, struct text t)
 {
     size_t len = MIN(t.len, room(out));
 
@@ -159,25 +236,62 @@ void text_out_add(struct text_out *out, struct text t)
         out->is_full = true;
 }
 
-void text_out_char(struct text_out *out, char c)
-{
-    text_out_add(out, (struct text){&c, 1});
-}
-
 void text_out_int(struct text_out *out, int64_t value)
 {
     char digits[INT_DIGITS_MAX];
     char *first = digits + sizeof(digits);
+
+    if (value >= 0 && value < 10) {
+        text_out_char(out, (char)('0' + value));
+        return;
+    }
     /* Negated as unsigned: INT64_MIN has no positive counterpart. */
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 
-    do {
-        *--first = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
+    /* Two at a time: divisions are what this costs. */
+    for (; rest >= 100; rest /= 100) {
+        first -= 2;
+        memcpy(first, two_digits[rest % 100], 2);
+    }
+    if (rest >= 10) {
+        first -= 2;
+        memcpy(first, two_digits[rest], 2);
+    } else {
+        *--first = (char)('0' + rest);
+    }
     if (value < 0)
         *--first = '-';
     text_out_add(out, (struct text){first, (size_t)(digits + sizeof(digits) - first)});
+}
+
+void text_out_digits(struct text_out *out, unsigned value, int width)
+{
+    char digits[10];
+
+    ASSERT(width >= 0 && width <= (int)sizeof(digits));
+    for (int i = width - 1; i >= 0; i--, value /= 10)
+        digits[i] = (char)('0' + value % 10);
+    text_out_add(out, (struct text){digits, (size_t)width});
+}
+
+/* By hand, since strftime() takes a thousand instructions. */
+void text_out_time(struct text_out *out, int64_t at_s)
+{
+    time_t when = (time_t)at_s;
+    struct tm tm;
+
+    ASSERT(gmtime_r(&when, &tm) != NULL);
+    text_out_digits(out, (unsigned)tm.tm_year + 1900, 4);
+    text_out_char(out, '-');
+    text_out_digits(out, (unsigned)tm.tm_mon + 1, 2);
+    text_out_char(out, '-');
+    text_out_digits(out, (unsigned)tm.tm_mday, 2);
+    text_out_char(out, 'T');
+    text_out_digits(out, (unsigned)tm.tm_hour, 2);
+    text_out_char(out, ':');
+    text_out_digits(out, (unsigned)tm.tm_min, 2);
+    text_out_char(out, ':');
+    text_out_digits(out, (unsigned)tm.tm_sec, 2);
 }
 
 void text_out_printf(struct text_out *out, const char *format, ...)
@@ -204,10 +318,8 @@ void text_out_hex(struct text_out *out, const void *bytes, size_t len)
         size_t part = MIN(len - at, (size_t)HEX_PART);
         char digits[2 * HEX_PART];
 
-        for (size_t i = 0; i < part; i++) {
-            digits[2 * i] = hex_digits[byte[at + i] >> 4];
-            digits[2 * i + 1] = hex_digits[byte[at + i] & 15];
-        }
+        for (size_t i = 0; i < part; i++)
+            memcpy(digits + 2 * i, hex_pairs[byte[at + i]], 2);
         text_out_add(out, (struct text){digits, 2 * part});
     }
 }

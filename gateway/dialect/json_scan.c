@@ -135,6 +135,18 @@ static void keep(struct json_scan *scan, char c)
         scan->word_len++;
 }
 
+/* Likewise bytes that stand for themselves. */
+static void keep_run(struct json_scan *scan, struct text *piece)
+{
+    size_t room = (size_t)JSON_SCAN_WORD_MAX - scan->word_len;
+    size_t len = text_plain_len((struct text){piece->ptr, MIN(piece->len, room)});
+
+    memcpy(scan->word + scan->word_len, piece->ptr, len);
+    scan->word_len = (uint8_t)(scan->word_len + len);
+    piece->ptr += len;
+    piece->len -= len;
+}
+
 /* One of the four digits of \uXXXX.  False: it is none. */
 static bool take_hex(struct json_scan *scan, char c)
 {
@@ -203,6 +215,8 @@ static bool skip_string(struct json_scan *scan, struct text *piece)
 /* True: the closing quote was read, or something that no string holds (then EXPECT_BROKEN). */
 static bool read_string(struct json_scan *scan, struct text *piece)
 {
+    if (scan->word_len < JSON_SCAN_WORD_MAX && scan->hex_left == 0 && !scan->is_escaped)
+        keep_run(scan, piece);
     while (piece->len > 0 && (scan->word_len <= JSON_SCAN_WORD_MAX || scan->hex_left > 0)) {
         char c = *piece->ptr++;
         bool is_good = true;
@@ -226,6 +240,16 @@ static bool read_string(struct json_scan *scan, struct text *piece)
         }
     }
     return skip_string(scan, piece);
+}
+
+/* True: the byte after it is there, which is not part of it. */
+static bool skip_scalar(struct text *piece)
+{
+    while (piece->len > 0 && is_scalar_char(*piece->ptr)) {
+        piece->ptr++;
+        piece->len--;
+    }
+    return piece->len > 0;
 }
 
 static enum scan_item end_string(struct json_scan *scan)
@@ -254,13 +278,15 @@ enum scan_item json_scan_next(struct json_scan *scan, struct text *piece)
             continue;
         }
         char c = *piece->ptr;
-        if (scan->expect == EXPECT_SCALAR_REST && !is_scalar_char(c)) {
-            after_value(scan); /* the byte that ended it is not part of it */
+        if (scan->expect == EXPECT_SCALAR_REST) {
+            if (!skip_scalar(piece))
+                continue;
+            after_value(scan);
             return SCAN_SCALAR;
         }
         piece->ptr++;
         piece->len--;
-        if (scan->expect == EXPECT_SCALAR_REST || c == ' ' || c == '\n' || c == '\r' || c == '\t')
+        if (c == ' ' || c == '\n' || c == '\r' || c == '\t')
             continue;
         enum scan_item item = take_token(scan, c);
         if (item != SCAN_NONE)

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "dialect/answer_scan.h"
+#include "dialect/json_read.h"
 #include "dialect/sse_scan.h"
 
 #define GENERATIONS_PATH "/v1/images/generations"
@@ -253,7 +254,7 @@ static enum status classify(const struct http_head *head, struct text body, stru
         *why = (struct complaint){.message = TEXT("The body must come without Content-Encoding.")};
         return ST_INVALID;
     }
-    enum status st = json_parse(body, on_token, &r, &offset);
+    enum status st = json_read(body, on_token, &r, &offset);
     if (st == ST_OK) {
         *out = r.job;
         return ST_OK;

@@ -109,6 +109,10 @@ void problem_refuse(const struct refusal *refusal, struct text_out *body)
 
 bool problem_is_preferred(struct text accept)
 {
+    /* What nearly everybody sends. */
+    if (accept.len == 0 || text_equal(accept, TEXT("*/*")) ||
+        text_equal(accept, TEXT("application/json")))
+        return false;
     return accepted(accept, TEXT("application/problem+json")) >
            accepted(accept, TEXT("application/json"));
 }

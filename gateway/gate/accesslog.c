@@ -5,10 +5,8 @@
 #include "gate/accesslog.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -69,14 +67,15 @@ static void field_ms(struct line *line, const char *name, int64_t from_us, int64
 
 static void field_time(struct line *line, int64_t wall_us)
 {
-    time_t wall_s = (time_t)(wall_us / 1000000);
-    struct tm tm;
-    char second[32], stamp[40];
+    char buf[40];
+    struct text_out stamp;
 
-    gmtime_r(&wall_s, &tm);
-    strftime(second, sizeof(second), "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(stamp, sizeof(stamp), "%s.%03dZ", second, (int)(wall_us / 1000 % 1000));
-    field_word(line, "time", stamp);
+    text_out_init(&stamp, buf, sizeof(buf));
+    text_out_time(&stamp, wall_us / 1000000);
+    text_out_char(&stamp, '.');
+    text_out_digits(&stamp, (unsigned)(wall_us / 1000 % 1000), 3);
+    text_out_char(&stamp, 'Z');
+    field_text(line, "time", text_out_text(&stamp));
 }
 
 /* What is on trial, and would have refused; what was let pass unseen by the store. */

@@ -3,15 +3,15 @@
  * Both judge what is at hand; neither waits, and no quota has been touched yet. */
 #include "gate/request.h"
 
-static void resolve(struct request *req, const struct job *job)
+static void resolve(const struct request *req, const struct job *job, struct terms *out)
 {
     policy_terms(&req->config->policy, &req->identity.account, job,
-                 quota_now_us(req->gate->quota) / 1000000, &req->terms);
+                 quota_now_us(req->gate->quota) / 1000000, out);
 }
 
 enum status policy_begin(struct request *req)
 {
-    resolve(req, &req->job);
+    resolve(req, &req->job, &req->terms);
     return ST_OK;
 }
 
@@ -22,14 +22,32 @@ enum step policy_end(struct request *req, enum status st)
     return STEP_NEXT;
 }
 
+static struct verdict decide(const struct request *req, const struct terms *terms,
+                             const struct job *job, bool is_fresh)
+{
+    struct load_view view = gate_view(req, is_fresh);
+
+    return admission_decide(terms, job, &view, &req->config->policy.ladder,
+                            (uint32_t)gate_random(req->gate));
+}
+
+/* Nobody is refused by a view that may be old. */
+static struct verdict judge(const struct request *req, const struct terms *terms,
+                            const struct job *job)
+{
+    struct verdict verdict = decide(req, terms, job, false);
+
+    return verdict.kind == VERDICT_ADMIT ? verdict : decide(req, terms, job, true);
+}
+
 enum outcome decide_before_body(struct request *req)
 {
     struct job least = {.operation = req->operation, .images = 1};
     struct verdict verdict;
-    struct load_view view = gate_view(req, true);
+    struct terms terms;
 
-    resolve(req, &least);
-    if (reserve_is_denied(req)) {
+    resolve(req, &least, &terms);
+    if (reserve_is_denied(req, &terms)) {
         const struct reservation *r = &req->reservation;
 
         stats_add(&req->gate->stats, STAT_DENIED_HITS, 0, 1);
@@ -37,28 +55,16 @@ enum outcome decide_before_body(struct request *req)
     }
     if (reserve_is_over_service(req))
         return OUTCOME_SERVICE_LIMIT;
-    verdict = admission_decide(&req->terms, &least, &view, &req->config->policy.ladder,
-                               (uint32_t)gate_random(req->gate));
+    verdict = judge(req, &terms, &least);
     if (verdict.kind != VERDICT_SHED)
         return OUTCOME_NONE;
     req->verdict = verdict;
     return outcome_of_reason(verdict.reason);
 }
 
-static void decide(struct request *req, bool is_fresh)
-{
-    struct load_view view = gate_view(req, is_fresh);
-
-    req->verdict = admission_decide(&req->terms, &req->job, &view, &req->config->policy.ladder,
-                                    (uint32_t)gate_random(req->gate));
-}
-
-/* Nobody is refused by a view that may be old. */
 enum status decide_begin(struct request *req)
 {
-    decide(req, false);
-    if (req->verdict.kind != VERDICT_ADMIT)
-        decide(req, true);
+    req->verdict = judge(req, &req->terms, &req->job);
     return ST_OK;
 }
 

@@ -45,9 +45,26 @@ static int64_t units_left(const struct request *req, const struct reserved_limit
     return MIN(left, ceiling_units(&l->limit.rule) + l->granted_units);
 }
 
+static void write_number(struct text_out *out, struct text name, int64_t value)
+{
+    text_out_add(out, name);
+    text_out_int(out, value);
+}
+
+/* The name of a limit as an item of a list, and its first parameter. */
+static void write_item(struct text_out *out, struct text separator, const struct limit *limit,
+                       struct text parameter, int64_t value)
+{
+    text_out_add(out, separator);
+    text_out_char(out, '"');
+    text_out_add(out, text_of(limit_name(limit->rule.kind)));
+    text_out_char(out, '"');
+    write_number(out, parameter, value);
+}
+
 static void write_policy(const struct reservation *r, struct text_out *out)
 {
-    const char *separator = "RateLimit-Policy: ";
+    struct text separator = TEXT("RateLimit-Policy: ");
 
     for (int i = 0; i < r->limits_len; i++) {
         const struct limit *limit = &r->limits[i].limit;
@@ -55,34 +72,32 @@ static void write_policy(const struct reservation *r, struct text_out *out)
 
         if (!is_told(&r->limits[i]))
             continue;
-        text_out_printf(out, "%s\"%s\";q=%lld", separator, limit_name(limit->rule.kind),
-                        (long long)(limit->rule.units / UNITS_PER_IMAGE));
+        write_item(out, separator, limit, TEXT(";q="), limit->rule.units / UNITS_PER_IMAGE);
         if (window_s > 0)
-            text_out_printf(out, ";w=%lld", (long long)window_s);
+            write_number(out, TEXT(";w="), window_s);
         if (limit->rule.kind == LIMIT_IN_FLIGHT)
             text_out_add(out, TEXT(";qu=\"concurrent-requests\""));
-        separator = ", ";
+        separator = TEXT(", ");
     }
-    if (*separator == ',')
+    if (*separator.ptr == ',')
         text_out_add(out, TEXT("\r\n"));
 }
 
 static void write_limits(const struct request *req, struct text_out *out)
 {
     const struct reservation *r = &req->reservation;
-    const char *separator = "RateLimit: ";
+    struct text separator = TEXT("RateLimit: ");
 
     for (int i = 0; i < r->limits_len; i++) {
         const struct reserved_limit *l = &r->limits[i];
 
         if (!is_told(l))
             continue;
-        text_out_printf(out, "%s\"%s\";r=%lld;t=%lld", separator, limit_name(l->limit.rule.kind),
-                        (long long)(units_left(req, l) / UNITS_PER_IMAGE),
-                        (long long)seconds_to_reset(req, l));
-        separator = ", ";
+        write_item(out, separator, &l->limit, TEXT(";r="), units_left(req, l) / UNITS_PER_IMAGE);
+        write_number(out, TEXT(";t="), seconds_to_reset(req, l));
+        separator = TEXT(", ");
     }
-    if (*separator == ',')
+    if (*separator.ptr == ',')
         text_out_add(out, TEXT("\r\n"));
 }
 
@@ -94,8 +109,8 @@ static void write_nearest(const struct request *req, const struct reserved_limit
     http_write_int_field(out, TEXT("X-RateLimit-Limit-Images"),
                          ceiling_units(&l->limit.rule) / price);
     http_write_int_field(out, TEXT("X-RateLimit-Remaining-Images"), units_left(req, l) / price);
-    text_out_printf(out, "X-RateLimit-Reset-Images: %llds\r\n",
-                    (long long)seconds_to_reset(req, l));
+    write_number(out, TEXT("X-RateLimit-Reset-Images: "), seconds_to_reset(req, l));
+    text_out_add(out, TEXT("s\r\n"));
 }
 
 /* The store was asked about these limits, and answered. */
@@ -111,9 +126,9 @@ static void write_connection(struct request *req, struct text_out *out)
     if (atomic_load(&req->gate->shared->is_draining))
         req->client->must_close = true;
     if (req->client->must_close)
-        http_write_field(out, TEXT("connection"), TEXT("close"));
+        text_out_add(out, TEXT("connection: close\r\n"));
     else if (req->is_version_1_0)
-        http_write_field(out, TEXT("connection"), TEXT("keep-alive"));
+        text_out_add(out, TEXT("connection: keep-alive\r\n"));
 }
 
 void fields_write(struct request *req, struct text_out *out)

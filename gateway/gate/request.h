@@ -167,8 +167,9 @@ bool head_peer_is_trusted(const struct request *req);
 enum outcome decide_before_body(struct request *req);
 /* reserve.c: are the limits of the whole service known to be used up?  Then the limit is told in req->share. */
 bool reserve_is_over_service(struct request *req);
-/* reserve.c: is the account known to be out of quota, whatever it asks for?  Then the limit is told in req->reservation. */
-bool reserve_is_denied(struct request *req);
+/* reserve.c: is the account known to be out of quota under these terms, whatever it asks for?  Then the limit is told in
+ * req->reservation. */
+bool reserve_is_denied(struct request *req, const struct terms *terms);
 /* queue.c: a slot may be free: offers it to those who wait.  Called at the end of a turn. */
 void queue_offer(struct gate *gate);
 /* queue.c: is there a slot that is free, whoever may use it?  It may be gone when it is taken. */

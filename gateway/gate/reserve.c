@@ -4,17 +4,23 @@
  * has no more charges no account, and an account that may have no more gives its part of the share back in SETTLE. */
 #include "gate/request.h"
 
-static bool is_limited(const struct request *req)
+static bool is_limited(const struct request *req, const struct terms *terms)
 {
-    return req->operation == OPERATION_GENERATE && req->terms.limits_len > 0;
+    return req->operation == OPERATION_GENERATE && terms->limits_len > 0;
 }
 
-bool reserve_is_denied(struct request *req)
+bool reserve_is_denied(struct request *req, const struct terms *terms)
 {
-    if (!is_limited(req))
+    struct reservation least;
+
+    if (!is_limited(req, terms))
         return false;
-    reservation_init(&req->reservation, &req->identity.account, &req->terms, 1, 0);
-    return quota_is_denied(req->gate->quota, &req->reservation);
+    reservation_init(&least, &req->identity.account, terms, 1, 0);
+    if (!quota_is_denied(req->gate->quota, &least))
+        return false;
+    req->reservation = least;
+    list_init(&req->reservation.live);
+    return true;
 }
 
 /* The store is down: what its tier may have without it. */
@@ -40,7 +46,7 @@ static enum status reserve_account(struct request *req)
 {
     enum status st;
 
-    if (!is_limited(req))
+    if (!is_limited(req, &req->terms))
         return ST_OK;
     reservation_init(&req->reservation, &req->identity.account, &req->terms, req->job.images,
                      gate_random(req->gate));

@@ -132,6 +132,22 @@ static enum status take_start_line(struct http_parser *p, struct text line)
     return ST_PENDING;
 }
 
+/* Folded lines are obsolete, and were read differently by different programs (RFC 9112 5.2); a second CR before the LF,
+ * and a name of no letters, llhttp 8 lets pass. */
+static bool begins_no_name(char c)
+{
+    switch (c) {
+    case ' ':
+    case '\t':
+    case '\r':
+    case ':':
+    case '\0':
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* A line is whole, but for its LF.  ST_OK: it was the empty one behind the fields. */
 static enum status take_line(struct http_parser *p, struct text line)
 {
@@ -141,9 +157,7 @@ static enum status take_line(struct http_parser *p, struct text line)
         return fail(p, HTTP_FAULT_MALFORMED);
     if (line.len == 0)
         return ST_OK;
-    /* No name begins so.  Folded lines are obsolete, and were read differently by different programs (RFC 9112 5.2);
-     * a second CR before the LF, and a name of no letters, llhttp 8 lets pass. */
-    if (strchr(" \t\r:", line.ptr[0]) != NULL)
+    if (begins_no_name(line.ptr[0]))
         return fail(p, HTTP_FAULT_MALFORMED);
     if (p->lines > HEAD_FIELDS_MAX)
         return fail(p, HTTP_FAULT_HEAD_TOO_LARGE);

@@ -35,7 +35,7 @@ void http_write_request(struct text_out *out, struct text method, struct text ta
 
 static bool is_one_line(struct text t)
 {
-    for (size_t i = 0; i < t.len; i++) {
+    for (size_t i = text_plain_len(t); i < t.len; i++) {
         char c = t.ptr[i];
         if (c == '\r' || c == '\n' || c == '\0')
             return false;

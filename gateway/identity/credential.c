@@ -6,8 +6,11 @@ static const struct credential malformed = {.state = CREDENTIAL_MALFORMED};
 
 static bool is_token_char(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||
-           c == '.' || c == '_' || c == '~' || c == '+' || c == '/';
+    /* Letters, digits and -._~+/, a bit each. */
+    static const uint32_t chars[] = {0, 0x03ffe800, 0x87fffffe, 0x47fffffe};
+    unsigned char byte = (unsigned char)c;
+
+    return byte < 128 && (chars[byte / 32] >> byte % 32 & 1) != 0;
 }
 
 /* b64token of RFC 6750 2.1: token characters, then any number of "=". */

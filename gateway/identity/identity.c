@@ -50,16 +50,11 @@ static enum identity_fault fault_of(enum credential_state state)
     return IDENTITY_FAULT_MALFORMED;
 }
 
-void identity_account_shown_as(struct account *out, struct text id, struct text whole, int tier)
-{
-    ASSERT(id.len <= ACCOUNT_ID_MAX);
-    *out = (struct account){.digest = identity_digest(whole), .tier = tier, .team = -1};
-    memcpy(out->id, id.ptr, id.len);
-}
-
 void identity_account(struct account *out, struct text id, int tier)
 {
-    identity_account_shown_as(out, id, id, tier);
+    ASSERT(id.len <= ACCOUNT_ID_MAX);
+    *out = (struct account){.digest = identity_digest(id), .tier = tier, .team = -1};
+    memcpy(out->id, id.ptr, id.len);
 }
 
 enum status identity_resolve(const struct identity_ask *ask, struct identity_found *out,

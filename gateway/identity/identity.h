@@ -4,7 +4,7 @@
  *   keystore likewise, where a Redis knows it (keystore.h)
  *   header   a trusted peer names the account
  *   bearer   the request carries a token: each distinct one is an account of its own, "bearer:" and 16 hex digits of its
- *            SHA-256 for people; its digest covers "bearer:" and all 64 digits, so it is not identity_digest() of that id
+ *            SHA-256 for people; its digest is identity_bearer_digest()
  *   address  the request carries no key: its network address is the account
  * Keys are compared by digest and appear nowhere. */
 #pragma once
@@ -53,3 +53,5 @@ MUST_CHECK enum status identity_resolve(const struct identity_ask *ask, struct i
                                         enum identity_fault *fault, struct op *op);
 /* Cuts SHA-256 of an account's id to its digest. */
 struct account_digest identity_digest(struct text account_id);
+/* The digest of a bearer account: the second half of its token's SHA-256. */
+struct account_digest identity_bearer_digest(const unsigned char sha256[32]);

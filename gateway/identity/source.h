@@ -34,8 +34,6 @@ identity_source_fn identity_by_address;
 
 /* An account of that id and tier, in no team, in the policy's zone.  The id is at most ACCOUNT_ID_MAX bytes. */
 void identity_account(struct account *out, struct text id, int tier);
-/* The same for an account whose id for people is only a part of what it is told apart by. */
-void identity_account_shown_as(struct account *out, struct text id, struct text whole, int tier);
 /* The account that a keyfile gives to a key. */
 void identity_account_of_key(const struct key_entry *key, struct account *out);
 /* SHA-256. */

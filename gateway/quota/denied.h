@@ -17,7 +17,7 @@
 
 #include "core/reservation.h"
 
-#define DENIED_ENTRIES 65536 /* a worker: 4 MiB, touched only as far as it is used */
+#define DENIED_ENTRIES 262144 /* a worker: 16 MiB, touched only as far as it is used */
 
 struct denied_counts {
     uint64_t hits; /* requests refused from here */

@@ -433,7 +433,7 @@ static enum status store_new(struct embedded_store **out)
 enum status embedded_store_open(const char *folder, char error[CONFIG_ERROR_MAX],
                                 struct quota_store **out)
 {
-    struct embedded_store *store;
+    struct embedded_store *store = NULL;
     struct text_out text;
     enum status st = store_new(&store);
 

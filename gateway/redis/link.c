@@ -159,7 +159,9 @@ static void flush(struct redis_link *link)
         break_link(link, why_lost(link), 2);
         return;
     }
-    stream_want(&link->stream, st ? STREAM_READ | STREAM_WRITE : STREAM_READ);
+    unsigned wanted = st ? STREAM_READ | STREAM_WRITE : STREAM_READ;
+    if (link->stream.wanted != wanted)
+        stream_want(&link->stream, wanted);
     tell_written(link);
 }
 
@@ -242,6 +244,9 @@ static void read_replies(struct redis_link *link)
             return;
         }
         take_replies(link);
+        /* That was all: another read would only find nothing.  But TLS may have more in its own buffers. */
+        if (len < sizeof(buf) && !link->target->tls)
+            return;
     }
 }
 

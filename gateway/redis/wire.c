@@ -3,9 +3,10 @@
  * Nothing is written to the connection here, so nothing can break in a caller's call. */
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "redis/link.h"
+
+#define COUNT_MAX 23 /* a letter, 20 digits, CR LF */
 
 static bool make_room(struct redis_link *link, size_t len)
 {
@@ -26,38 +27,47 @@ static bool make_room(struct redis_link *link, size_t len)
     return true;
 }
 
-static void add(struct redis_link *link, const char *bytes, size_t len)
+/* The tail of the buffer, with room for so many bytes to be printed; took() takes them in.  Without memory it has no
+ * room at all. */
+static struct text_out tail(struct redis_link *link, size_t len)
 {
-    if (!make_room(link, len))
-        return;
-    memcpy(link->out + link->out_len, bytes, len);
-    link->out_len += len;
+    struct text_out out = {.buf = NULL};
+
+    if (make_room(link, len + 1))
+        out = (struct text_out){.buf = link->out + link->out_len, .size = len + 1};
+    return out;
+}
+
+static void took(struct redis_link *link, const struct text_out *out)
+{
+    link->out_len += out->len;
 }
 
 /* "*3\r\n", "$11\r\n" */
-static void add_count(struct redis_link *link, char kind, size_t count)
+static void print_count(struct text_out *out, char kind, size_t count)
 {
-    char buf[32];
-    struct text_out text;
-
-    text_out_init(&text, buf, sizeof(buf));
-    text_out_char(&text, kind);
-    text_out_int(&text, (int64_t)count);
-    text_out_add(&text, TEXT("\r\n"));
-    add(link, buf, text.len);
+    text_out_char(out, kind);
+    text_out_int(out, (int64_t)count);
+    text_out_add(out, TEXT("\r\n"));
 }
 
 void redis_link_begin(struct redis_link *link, int args)
 {
     ASSERT(link->state == LINK_GREETING || link->state == LINK_UP);
-    add_count(link, '*', (size_t)args);
+    struct text_out out = tail(link, COUNT_MAX);
+
+    print_count(&out, '*', (size_t)args);
+    took(link, &out);
 }
 
 void redis_link_arg(struct redis_link *link, struct text arg)
 {
-    add_count(link, '$', arg.len);
-    add(link, arg.ptr, arg.len);
-    add(link, "\r\n", 2);
+    struct text_out out = tail(link, COUNT_MAX + arg.len + 2);
+
+    print_count(&out, '$', arg.len);
+    text_out_add(&out, arg);
+    text_out_add(&out, TEXT("\r\n"));
+    took(link, &out);
 }
 
 void redis_link_arg_int(struct redis_link *link, int64_t arg)

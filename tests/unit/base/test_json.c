@@ -104,6 +104,9 @@ Test(json, refuses_what_the_rfc_does_not_allow)
         "{\"a\":}",
         "\"\x01\"",
         "[1}",
+        "2\"",
+        "{} \"a",
+        "[]\"\\",
     };
     char buf[512];
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -109,6 +111,75 @@ Test(text, out_prints)
     cr_assert_str_eq(buf, "n=-9223372036854775808 0 x0fa0");
     cr_assert_eq(out.len, strlen(buf));
     cr_assert_not(out.is_full);
+}
+
+/* Against sprintf(), at every number of digits. */
+Test(text, out_prints_numbers)
+{
+    char buf[64], expected[64];
+    struct text_out out;
+
+    for (int64_t value = 1; value > 0 && value < INT64_MAX / 10; value *= 10)
+        for (int64_t n = value - 1; n <= value + 1; n++) {
+            text_out_init(&out, buf, sizeof(buf));
+            text_out_int(&out, n);
+            text_out_char(&out, ' ');
+            text_out_int(&out, -n);
+            snprintf(expected, sizeof(expected), "%" PRId64 " %" PRId64, n, -n);
+            cr_assert_str_eq(buf, expected);
+        }
+    text_out_init(&out, buf, sizeof(buf));
+    text_out_digits(&out, 7, 3);
+    text_out_digits(&out, 4321, 2);
+    text_out_digits(&out, 0, 1);
+    text_out_digits(&out, UINT32_MAX, 10);
+    cr_assert_str_eq(buf, "0072104294967295");
+}
+
+Test(text, out_prints_hex)
+{
+    char buf[1024], expected[1024];
+    unsigned char bytes[256];
+    struct text_out out;
+
+    for (int i = 0; i < 256; i++) {
+        bytes[i] = (unsigned char)i;
+        snprintf(expected + 2 * i, 3, "%02x", (unsigned)i);
+    }
+    text_out_init(&out, buf, sizeof(buf));
+    text_out_hex(&out, bytes, sizeof(bytes));
+    cr_assert_str_eq(buf, expected);
+}
+
+Test(text, out_prints_times)
+{
+    char buf[64];
+    struct text_out out;
+
+    text_out_init(&out, buf, sizeof(buf));
+    text_out_time(&out, 1795392000 + 3661);
+    text_out_char(&out, ' ');
+    text_out_time(&out, -1);
+    cr_assert_str_eq(buf, "2026-11-23T01:01:01 1969-12-31T23:59:59");
+}
+
+/* Every byte at every place of texts of every length. */
+Test(text, plain_len)
+{
+    char bytes[24];
+
+    for (size_t len = 0; len <= sizeof(bytes); len++)
+        for (size_t at = 0; at < len; at++)
+            for (int byte = 0; byte < 256; byte++) {
+                bool is_plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+                memset(bytes, 'a', sizeof(bytes));
+                bytes[at] = (char)byte;
+                bytes[len - 1] = at == len - 1 ? (char)byte : '"';
+                size_t expected = is_plain ? len - (at < len - 1) : at;
+                cr_assert_eq(text_plain_len((struct text){bytes, len}), expected,
+                             "%d at %zu of %zu", byte, at, len);
+            }
+    cr_assert_eq(text_plain_len(TEXT_NONE), 0);
 }
 
 Test(text, out_is_bounded)

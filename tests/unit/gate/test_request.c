@@ -284,6 +284,22 @@ WHOLE_TEST(request, no_backend_up)
     refused(scripted_job("plus", 1), "503 ", OUTCOME_NO_BACKEND);
 }
 
+/* Neither waited for nor read, and it may be here already: both look the same to the client, who may ask again. */
+WHOLE_TEST(request, a_body_that_cannot_matter_is_not_read)
+{
+    static const char job[] =
+        "POST /v1/images/generations HTTP/1.1\r\nHost: h\r\nX-Account-Id: alice\r\n"
+        "X-Account-Tier: plus\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n{]}";
+
+    atomic_store(&s.backends->backends[0].now.is_up, false);
+    atomic_store(&s.backends->backends[1].now.is_up, false);
+    refused(job, "503 ", OUTCOME_NO_BACKEND);
+    cr_assert_not(client->has_fin);
+    client->len = 0;
+    atomic_store(&s.backends->backends[0].now.is_up, true);
+    refused(job, "400 ", OUTCOME_INVALID_REQUEST);
+}
+
 WHOLE_TEST(request, safe_path_passes_uncounted)
 {
     far_say(client, "HEAD /v1/models HTTP/1.1\r\nHost: h\r\nX-Account-Id: a\r\n"
