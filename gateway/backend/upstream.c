@@ -20,20 +20,25 @@ static void wait_cancel(struct op *op)
     u->step = NULL;
 }
 
-/* Tries the step now; where it is not done, has it carried on when the stream is ready. */
-static enum status run_step(struct upstream *u, enum status (*step)(struct upstream *u),
-                            unsigned what, struct op *op)
+/* Has the step carried on when the stream is ready. */
+static enum status wait_with(struct upstream *u, enum status (*step)(struct upstream *u),
+                             unsigned what, struct op *op)
 {
-    enum status st = step(u);
-
-    if (st != ST_PENDING)
-        return st;
     u->op = op;
     u->step = step;
     op->callee = u;
     op->cancel = wait_cancel;
     stream_want(&u->stream, what);
     return ST_PENDING;
+}
+
+/* Tries it now first. */
+static enum status run_step(struct upstream *u, enum status (*step)(struct upstream *u),
+                            unsigned what, struct op *op)
+{
+    enum status st = step(u);
+
+    return st == ST_PENDING ? wait_with(u, step, what, op) : st;
 }
 
 static void finish(struct upstream *u, enum status st)
@@ -306,8 +311,11 @@ enum status upstream_send(struct upstream *u, struct text head, struct text body
 
 /* --- the answer -------------------------------------------------------------------------------------------------------- */
 
+/* No answer is there in the moment in which its job has left: a read would only say so. */
 enum status upstream_await_head(struct upstream *u, struct op *op)
 {
+    if (u->is_sent_whole && u->head_st == ST_PENDING)
+        return wait_with(u, find_head, STREAM_READ, op);
     return run_step(u, find_head, STREAM_READ, op);
 }
 
