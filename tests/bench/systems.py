@@ -14,7 +14,7 @@ import harness
 import lab as laboratory
 
 PEERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers")
-UNLIMITED = 100_000_000
+UNLIMITED = 16_000_000
 
 
 def fill(template, words):
