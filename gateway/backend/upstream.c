@@ -309,6 +309,11 @@ enum status upstream_send(struct upstream *u, struct text head, struct text body
     return run_step(u, send_step, STREAM_READ | STREAM_WRITE, op);
 }
 
+void upstream_move_head(struct upstream *u, struct text head)
+{
+    u->unsent[0].iov_base = (void *)(uintptr_t)(head.ptr + head.len - u->unsent[0].iov_len);
+}
+
 /* --- the answer -------------------------------------------------------------------------------------------------------- */
 
 /* No answer is there in the moment in which its job has left: a read would only say so. */

@@ -54,6 +54,8 @@ MUST_CHECK enum status upstream_connect(struct pool *pool, struct backend *backe
  * ST_UNAVAILABLE: it broke, and nothing had left. */
 MUST_CHECK enum status upstream_send(struct upstream *u, struct text head, struct text body,
                                      bool is_method_head, struct op *op);
+/* While that waits: head lies there now. */
+void upstream_move_head(struct upstream *u, struct text head);
 
 /* ST_OK: u->slab->head is the answer's head, until the first upstream_read().  1xx heads are skipped.
  * ST_UNAVAILABLE: lost.  ST_INVALID: what came is not HTTP, or its head is too large. */

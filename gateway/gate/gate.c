@@ -11,6 +11,8 @@
 #include "gate/request.h"
 
 #define BUFFER_BYTES ((size_t)256 << 10)
+/* Fields that are added to a head, the path of a backend, and what the same fields take once more. */
+#define ADDED_BYTES 4096
 /* Behind the largest head there is always room to read on. */
 #define SLAB_SPARE_BYTES 4096
 
@@ -151,6 +153,7 @@ static void set_up(struct gate *gate, const struct gate_terms *terms)
     gate->limits = (struct http_limits){(size_t)terms->config->target_bytes,
                                         (size_t)terms->config->head_bytes};
     gate->buffer_size = BUFFER_BYTES;
+    gate->scratch_size = 2 * gate->limits.head_bytes + ADDED_BYTES;
     gate->kick.deliver = deliver_kick;
     list_init(&gate->clients);
     list_init(&gate->eager);
@@ -185,9 +188,10 @@ enum status gate_open(const struct gate_terms *terms, struct gate **out)
     if (!gate)
         return ST_NOMEM;
     set_up(gate, terms);
-    gate->buffer = malloc(BUFFER_BYTES);
+    gate->buffer = malloc(gate->buffer_size);
+    gate->scratch = malloc(gate->scratch_size);
     gate->loads = calloc((size_t)gate->backends->len, sizeof(*gate->loads));
-    if (gate->buffer && gate->loads)
+    if (gate->buffer && gate->scratch && gate->loads)
         st = open_parts(gate, terms);
     if (st) {
         gate_end(gate);
@@ -220,6 +224,7 @@ void gate_free(struct gate **where)
     slab_pool_fini(&gate->slabs);
     stats_fini(&gate->stats);
     free(gate->loads);
+    free(gate->scratch);
     free(gate->buffer);
     config_unref(&gate->config);
     free(gate);

@@ -50,6 +50,8 @@ struct gate {
     struct accesslog log;
     char *buffer; /* owned: for reading what is used up at once */
     size_t buffer_size;
+    char *scratch; /* owned: heads that are written here, and sent before the next one */
+    size_t scratch_size;
 
     struct list clients; /* all, but for those in eager */
     int clients_len;

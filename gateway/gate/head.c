@@ -125,7 +125,6 @@ static void find_client(struct request *req, const struct http_head *head)
 static void keep_facts(struct request *req, const struct http_head *head)
 {
     ids_request(req->gate, head, req->id);
-    req->keeps_tracestate = ids_traceparent(req->gate, head, req->traceparent);
     req->message = policy_message(&req->config->policy, head_field(head, TEXT("accept-language")));
     req->wants_problem = problem_is_preferred(head_field(head, TEXT("accept")));
     req->is_version_1_0 = head->minor_version == 0;

@@ -127,6 +127,15 @@ static bool is_next(struct request *req)
     return true;
 }
 
+/* Who waits holds no buffer, unless a next request is in it. */
+static void lend_out(struct request *req)
+{
+    struct slab *slab = req->client->slab;
+
+    if (slab && slab->at == slab->len && forward_keep_job(req))
+        client_release_head(req->client);
+}
+
 enum status queue_begin(struct request *req)
 {
     struct gate *gate = req->gate;
@@ -145,6 +154,7 @@ enum status queue_begin(struct request *req)
         op_cancel(&req->op);
         return ST_OK;
     }
+    lend_out(req);
     return ST_PENDING;
 }
 

@@ -129,6 +129,22 @@ static enum status finish(struct request *req, struct text last)
     return ST_OK;
 }
 
+/* A head that is not on its way lies where others write theirs.  False: no room to keep it. */
+static bool keep_head(struct request *req)
+{
+    if (req->answer_head.ptr == req->gate->scratch)
+        req->answer_head = arena_copy(&req->arena, req->answer_head);
+    return req->is_answer_begun || req->answer_head.len > 0;
+}
+
+static enum status wait(struct request *req)
+{
+    if (keep_head(req))
+        return ST_PENDING;
+    op_cancel(&req->op);
+    return ST_NOMEM;
+}
+
 /* The answer is whole.  Where images come back, its last piece, which lies in a buffer that others use, is kept until that
  * is on its way. */
 static enum status whole(struct request *req, struct text last)
@@ -140,6 +156,8 @@ static enum status whole(struct request *req, struct text last)
     count_end(req);
     used_images = settle_counted_images(req);
     if (settle_gives_back(req, used_images)) {
+        if (!keep_head(req))
+            return ST_NOMEM;
         req->piece = arena_copy(&req->arena, last);
         req->relay_wait = RELAY_SETTLE;
         if (req->piece.len == last.len && settle_quota(req, used_images, &req->op) == ST_PENDING)
@@ -172,10 +190,12 @@ static enum status pump(struct request *req)
             req->relay_wait = RELAY_CLIENT;
             st = client_flush(client, &req->op);
             if (st == ST_PENDING)
-                return st;
+                return wait(req);
         }
         req->relay_wait = RELAY_PIECE;
         st = upstream_read(req->upstream, gate->buffer, size, &req->piece, &req->op);
+        if (st == ST_PENDING)
+            return wait(req);
         if (st == ST_CLOSED)
             return whole(req, TEXT_NONE);
         if (st != ST_OK)
@@ -184,6 +204,13 @@ static enum status pump(struct request *req)
             return whole(req, req->piece);
         pass_piece(req);
     }
+}
+
+/* The head goes out with what comes first of the content. */
+static enum status begin_answer(struct request *req)
+{
+    req->answer_head = forward_answer_head(req, &req->upstream->slab->head);
+    return req->answer_head.len ? pump(req) : ST_NOMEM;
 }
 
 static enum status piece_came(struct request *req)
@@ -204,10 +231,7 @@ static enum status head_came(struct request *req)
     stats_observe_us(&req->gate->stats, STAT_FIRST_BYTE_SECONDS, req->backend->index,
                      req->first_byte_us - req->sent_us);
     dispatch_count_answer(req, head->status / 100);
-    req->answer_head = forward_answer_head(req, head);
-    if (!req->answer_head.len)
-        return ST_NOMEM;
-    return commit(req) == ST_PENDING ? ST_PENDING : pump(req);
+    return commit(req) == ST_PENDING ? ST_PENDING : begin_answer(req);
 }
 
 static enum status carry_on(struct request *req, enum status st)
@@ -220,6 +244,7 @@ static enum status carry_on(struct request *req, enum status st)
             return whole(req, TEXT_NONE);
         return st == ST_OK ? piece_came(req) : st;
     case RELAY_COMMIT:
+        return begin_answer(req);
     case RELAY_CLIENT:
         return pump(req);
     case RELAY_SETTLE:
