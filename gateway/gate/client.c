@@ -23,6 +23,18 @@ static void free_retired(struct retired *retired)
     free(container_of(retired, struct client, retired));
 }
 
+static void give_parser(struct client *c)
+{
+    shelf_give(&c->gate->slabs.parsers, c->parser);
+    c->parser = NULL;
+}
+
+static void give_buffers(struct client *c)
+{
+    slab_give(&c->gate->slabs, &c->slab);
+    give_parser(c);
+}
+
 static void client_close(struct client *c)
 {
     struct gate *gate = c->gate;
@@ -34,7 +46,7 @@ static void client_close(struct client *c)
         stream_close(&c->stream);
     timer_clear(&c->timer);
     list_remove(&c->link);
-    slab_give(&gate->slabs, &c->slab);
+    give_buffers(c);
     free(c->backlog);
     c->backlog = NULL;
     atomic_fetch_sub(&gate->shared->connections, 1);
@@ -48,7 +60,7 @@ static void linger(struct client *c)
 {
     c->is_lingering = true;
     c->linger_bytes = 0;
-    slab_give(&c->gate->slabs, &c->slab);
+    give_buffers(c);
     stream_shut_write(&c->stream);
     stream_want(&c->stream, STREAM_READ);
     timer_set(c->gate->loop, &c->timer, loop_now_us(c->gate->loop) + LINGER_US);
@@ -169,11 +181,13 @@ static enum status parse_head(struct client *c)
     struct slab *slab = c->slab;
     size_t consumed = 0;
     enum status st =
-        http_parser_head(&c->parser, slab->bytes + slab->at, slab->len - slab->at, &consumed);
+        http_parser_head(c->parser, slab->bytes + slab->at, slab->len - slab->at, &consumed);
 
     slab->at = st == ST_PENDING ? slab->len : slab->at + consumed;
-    if (st == ST_OK)
+    if (st == ST_OK) {
         c->head_len = slab->at;
+        c->is_read = c->parser->is_complete;
+    }
     return st;
 }
 
@@ -184,7 +198,7 @@ static enum status head_step(struct client *c)
         enum status st = read_more(c, &len);
 
         if (st == ST_LIMIT) {
-            c->parser.fault = HTTP_FAULT_HEAD_TOO_LARGE;
+            c->parser->fault = HTTP_FAULT_HEAD_TOO_LARGE;
             return ST_INVALID;
         }
         if (st != ST_OK)
@@ -199,8 +213,15 @@ enum status client_await_head(struct client *c, struct op *op)
 {
     enum status st;
 
+    if (!c->parser) {
+        c->parser = shelf_take(&c->gate->slabs.parsers);
+        if (!c->parser)
+            return ST_NOMEM;
+        http_parser_init(c->parser, HTTP_REQUESTS, &c->gate->limits);
+    }
+    c->is_read = false;
     slab_compact(c->slab);
-    http_parser_next(&c->parser, &c->slab->head);
+    http_parser_next(c->parser, &c->slab->head);
     st = parse_head(c);
     return st == ST_PENDING ? wait_for_bytes(c, head_step, op) : st;
 }
@@ -208,20 +229,21 @@ enum status client_await_head(struct client *c, struct op *op)
 /* Moves body bytes that are at hand in [*at, len) of `bytes` to the body.  ST_OK: the body is whole. */
 static enum status take_body(struct client *c, const char *bytes, size_t *at, size_t len)
 {
-    while (*at < len && !c->parser.is_complete) {
+    while (*at < len && !c->is_read) {
         struct text piece = TEXT_NONE;
         size_t consumed = 0;
-        enum status st = http_parser_body(&c->parser, bytes + *at, len - *at, &consumed, &piece);
+        enum status st = http_parser_body(c->parser, bytes + *at, len - *at, &consumed, &piece);
 
         if (st != ST_OK)
             return st;
+        c->is_read = c->parser->is_complete;
         *at += consumed;
         if (c->body)
             st = body_append(c->body, piece);
         if (st != ST_OK)
             return st;
     }
-    return c->parser.is_complete ? ST_OK : ST_PENDING;
+    return c->is_read ? ST_OK : ST_PENDING;
 }
 
 static enum status take_body_from_slab(struct client *c)
@@ -245,8 +267,8 @@ static enum status body_step(struct client *c)
         size_t len = 0, at = 0;
         enum status st;
 
-        if (c->parser.body_left > 0) {
-            size_t size = (size_t)MIN((int64_t)gate->buffer_size, c->parser.body_left);
+        if (c->parser->body_left > 0) {
+            size_t size = (size_t)MIN((int64_t)gate->buffer_size, c->parser->body_left);
 
             st = stream_read(&c->stream, gate->buffer, size, &len);
             if (st == ST_OK)
@@ -272,7 +294,7 @@ enum status client_await_body(struct client *c, struct body *body, struct op *op
     c->body = body;
     if (c->is_gone)
         return ST_CLOSED;
-    if (c->parser.is_complete)
+    if (c->is_read)
         return ST_OK;
     st = take_body_from_slab(c);
     if (st == ST_PENDING)
@@ -283,9 +305,9 @@ enum status client_await_body(struct client *c, struct body *body, struct op *op
 bool client_skip_body(struct client *c)
 {
     c->body = NULL;
-    if (c->parser.is_complete)
+    if (c->is_read)
         return true;
-    return c->slab && c->parser.is_head_done && take_body_from_slab(c) == ST_OK;
+    return c->slab && c->parser && c->parser->is_head_done && take_body_from_slab(c) == ST_OK;
 }
 
 void client_release_head(struct client *c)
@@ -293,6 +315,7 @@ void client_release_head(struct client *c)
     if (c->slab && c->slab->at == c->slab->len)
         slab_give(&c->gate->slabs, &c->slab);
     c->head_len = 0;
+    give_parser(c);
 }
 
 /* The first bytes of a request, or the end, on an idle connection.  Where bytes are there already, the request waits in
@@ -478,10 +501,9 @@ struct client *client_new(struct gate *gate, const struct address *from)
     if (!c)
         return NULL;
     c->gate = gate;
-    c->peer = *from;
+    c->peer = address_shorten(from);
     c->stream.ready = on_ready;
     timer_init(&c->timer, on_timer);
-    http_parser_init(&c->parser, HTTP_REQUESTS, &gate->limits);
     list_init(&c->link);
     return c;
 }
@@ -528,7 +550,7 @@ void client_close_idle(struct client *c)
 /* After the last answer: at once where all that came was read, else gently. */
 static void end(struct client *c)
 {
-    bool is_all_read = c->parser.is_complete && !c->slab;
+    bool is_all_read = c->is_read && !c->slab;
 
     if (c->is_gone || c->must_reset || is_all_read || c->is_half_closed)
         client_close(c);

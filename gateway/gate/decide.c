@@ -1,25 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* decide.c - POLICY and DECIDE: the terms of this account, and the verdict.      Runs on: worker.
  * Both judge what is at hand; neither waits, and no quota has been touched yet. */
+#include <string.h>
+
 #include "gate/request.h"
 
-static void resolve(struct request *req, const struct job *job)
+/* ST_OK or ST_NOMEM. */
+static enum status resolve(struct request *req, const struct job *job)
 {
+    struct terms terms;
+    size_t bytes;
+
     policy_terms(&req->config->policy, &req->identity.account, job,
-                 quota_now_us(req->gate->quota) / 1000000, &req->terms);
+                 quota_now_us(req->gate->quota) / 1000000, &terms);
+    bytes = terms_bytes(terms.limits_len);
+    req->terms = arena_alloc(&req->arena, bytes);
+    if (!req->terms)
+        return ST_NOMEM;
+    memcpy(req->terms, &terms, bytes);
+    return ST_OK;
 }
 
 enum status policy_begin(struct request *req)
 {
-    resolve(req, &req->job);
-    return ST_OK;
+    return resolve(req, &req->job);
 }
 
 enum step policy_end(struct request *req, enum status st)
 {
-    UNUSED(req);
-    ASSERT(st == ST_OK);
-    return STEP_NEXT;
+    return st == ST_OK ? STEP_NEXT : request_end_with(req, OUTCOME_NO_MEMORY);
 }
 
 enum outcome decide_before_body(struct request *req)
@@ -28,14 +37,15 @@ enum outcome decide_before_body(struct request *req)
     struct verdict verdict;
     struct load_view view = gate_view(req, true);
 
-    resolve(req, &least);
+    if (resolve(req, &least))
+        return OUTCOME_NO_MEMORY;
     if (reserve_is_denied(req)) {
-        const struct reservation *r = &req->reservation;
+        const struct reservation *r = req->reservation;
 
         stats_add(&req->gate->stats, STAT_DENIED_HITS, 0, 1);
         return outcome_of_limit(r->limits[r->refused_by].limit.rule.kind);
     }
-    verdict = admission_decide(&req->terms, &least, &view, &req->config->policy.ladder,
+    verdict = admission_decide(req->terms, &least, &view, &req->config->policy.ladder,
                                (uint32_t)gate_random(req->gate));
     if (verdict.kind != VERDICT_SHED)
         return OUTCOME_NONE;
@@ -47,7 +57,7 @@ static void decide(struct request *req, bool is_fresh)
 {
     struct load_view view = gate_view(req, is_fresh);
 
-    req->verdict = admission_decide(&req->terms, &req->job, &view, &req->config->policy.ladder,
+    req->verdict = admission_decide(req->terms, &req->job, &view, &req->config->policy.ladder,
                                     (uint32_t)gate_random(req->gate));
 }
 
@@ -65,7 +75,7 @@ static void judge_trial(struct request *req)
 {
     struct load_view view = gate_view(req, false);
 
-    req->trial = admission_trial(&req->terms, &req->job, &view, &req->config->policy.ladder);
+    req->trial = admission_trial(req->terms, &req->job, &view, &req->config->policy.ladder);
     if (req->trial != REASON_NONE)
         stats_add(&req->gate->stats, STAT_TRIALS, (int)outcome_of_reason(req->trial), 1);
 }

@@ -58,9 +58,15 @@ static bool job_drops_field(const struct request *req, const struct http_field *
     return false;
 }
 
-/* A line of a head that was parsed: nothing in it can end it early. */
+/* A line of a head that was parsed, as it came: nothing in it can end it early. */
 static void copy_field(struct text_out *out, const struct http_field *field)
 {
+    const char *end = field->value.ptr + field->value.len;
+
+    if (field->value.len > 0 && end[0] == '\r') {
+        text_out_add(out, (struct text){field->name.ptr, (size_t)(end - field->name.ptr) + 2});
+        return;
+    }
     text_out_add(out, field->name);
     text_out_add(out, TEXT(": "));
     text_out_add(out, field->value);
@@ -90,10 +96,11 @@ static void write_forwarded(struct request *req, const struct http_head *head, s
 {
     const struct http_head *before = head_peer_is_trusted(req) ? head : NULL;
     char host[ADDRESS_TEXT_MAX], element[ADDRESS_TEXT_MAX + 64];
+    struct address from = address_widen(&req->client->peer);
     struct text_out peer, forwarded;
 
     text_out_init(&peer, host, sizeof(host));
-    address_print_host(&req->client->peer, &peer);
+    address_print_host(&from, &peer);
     bool is_v6 = memchr(host, ':', peer.len) != NULL;
 
     text_out_init(&forwarded, element, sizeof(element));
@@ -127,8 +134,11 @@ static void write_job_fields(struct request *req, const struct http_head *head,
     }
     if (head->has_body || head->method == METHOD_POST)
         http_write_int_field(out, TEXT("content-length"), (int64_t)req->body.len);
-    http_write_field(out, TEXT("x-request-id"), text_of(req->id));
-    http_write_field(out, TEXT("traceparent"), (struct text){trace, TRACEPARENT_LEN});
+    text_out_add(out, TEXT("x-request-id: "));
+    text_out_add(out, text_of(req->id));
+    text_out_add(out, TEXT("\r\ntraceparent: "));
+    text_out_add(out, (struct text){trace, TRACEPARENT_LEN});
+    text_out_add(out, TEXT("\r\n"));
     write_forwarded(req, head, out);
     http_write_end(out);
 }

@@ -13,6 +13,8 @@
 #define BUFFER_BYTES ((size_t)256 << 10)
 /* Fields that are added to a head, the path of a backend, and what the same fields take once more. */
 #define ADDED_BYTES 4096
+/* What most requests keep from their head to their end. */
+#define REQUEST_BLOCK_BYTES 512
 /* Behind the largest head there is always room to read on. */
 #define SLAB_SPARE_BYTES 4096
 
@@ -160,6 +162,10 @@ static void set_up(struct gate *gate, const struct gate_terms *terms)
     list_init(&gate->waiting);
     turn_hook_init(&gate->eager_hook, run_eager);
     turn_hook_init(&gate->offer_hook, run_offer);
+    shelf_init(&gate->requests, sizeof(struct request));
+    shelf_init(&gate->blocks, REQUEST_BLOCK_BYTES);
+    gate->nothing_held.refused_by = -1;
+    list_init(&gate->nothing_held.live);
     slab_pool_init(&gate->slabs, (size_t)terms->config->head_bytes + SLAB_SPARE_BYTES);
     gate->log.fd = -1;
     if (getrandom(&gate->random, sizeof(gate->random), 0) < 0 || gate->random == 0)
@@ -221,6 +227,9 @@ void gate_free(struct gate **where)
     if (!gate)
         return;
     *where = NULL;
+    pool_free(&gate->pool);
+    shelf_fini(&gate->blocks);
+    shelf_fini(&gate->requests);
     slab_pool_fini(&gate->slabs);
     stats_fini(&gate->stats);
     free(gate->loads);

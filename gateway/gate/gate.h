@@ -52,6 +52,9 @@ struct gate {
     size_t buffer_size;
     char *scratch; /* owned: heads that are written here, and sent before the next one */
     size_t scratch_size;
+    struct shelf requests;
+    struct shelf blocks;             /* of their arenas */
+    struct reservation nothing_held; /* not written to */
 
     struct list clients; /* all, but for those in eager */
     int clients_len;

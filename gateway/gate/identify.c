@@ -4,11 +4,13 @@
 
 enum status identify_begin(struct request *req)
 {
+    struct address peer = address_widen(&req->client->peer);
+    struct address from = address_widen(&req->from);
     struct identity_ask ask = {
         .config = req->config,
         .head = &req->client->slab->head,
-        .peer = &req->client->peer,
-        .client = &req->from,
+        .peer = &peer,
+        .client = &from,
     };
 
     return identity_resolve(&ask, &req->identity, &req->identity_fault, &req->op);

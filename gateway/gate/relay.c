@@ -39,7 +39,7 @@ static void count_end(struct request *req)
     if (!req->is_counting || req->is_counted)
         return;
     req->is_counted = true;
-    req->counted = req->dialect->count_end(&req->counter, false);
+    req->counted = req->dialect->count_end(req->counter, false);
     if (req->counted > req->job.images)
         stats_add(&req->gate->stats, STAT_IMAGES_EXTRA, request_stats_tier(req),
                   (uint64_t)(req->counted - req->job.images));
@@ -53,7 +53,7 @@ void relay_cut(struct request *req)
     if (req->is_counted)
         return;
     if (req->is_counting)
-        whole = req->dialect->count_end(&req->counter, true);
+        whole = req->dialect->count_end(req->counter, true);
     req->is_counted = true;
     req->counted = MAX(whole, 0);
 }
@@ -66,9 +66,17 @@ static bool count_at_once(struct request *req)
 
     if (len < 0 || (uint64_t)len > u->rest.len)
         return false;
-    req->dialect->count_feed(&req->counter, (struct text){u->rest.ptr, (size_t)len});
+    req->dialect->count_feed(req->counter, (struct text){u->rest.ptr, (size_t)len});
     count_end(req);
     return true;
+}
+
+/* Where there is no room for one, the answer cannot be counted. */
+static bool take_counter(struct request *req)
+{
+    req->counter = arena_alloc(&req->arena, sizeof(*req->counter));
+    req->is_counting = req->counter != NULL;
+    return req->is_counting;
 }
 
 static enum status commit(struct request *req)
@@ -79,17 +87,16 @@ static enum status commit(struct request *req)
         return ST_OK;
     if (!is_success(req)) {
         used_images = 0;
-    } else {
-        req->is_counting = true;
-        req->dialect->count_begin(&req->counter, &req->job, &req->upstream->slab->head);
+    } else if (take_counter(req)) {
+        req->dialect->count_begin(req->counter, &req->job, &req->upstream->slab->head);
         if (count_at_once(req))
             used_images = settle_counted_images(req);
     }
-    if (req->reservation.state != RESERVATION_HELD)
+    if (req->reservation->state != RESERVATION_HELD)
         return ST_OK;
     stats_add(&req->gate->stats, STAT_STORE_OPS, STORE_OP_COMMITTED, 1);
     req->relay_wait = RELAY_COMMIT;
-    return quota_commit(req->gate->quota, &req->reservation, used_images, &req->op);
+    return quota_commit(req->gate->quota, req->reservation, used_images, &req->op);
 }
 
 /* --- to the client ------------------------------------------------------------------------------------------------------ */
@@ -152,7 +159,7 @@ static enum status whole(struct request *req, struct text last)
     int64_t used_images;
 
     if (req->is_counting && !req->is_counted)
-        req->dialect->count_feed(&req->counter, last);
+        req->dialect->count_feed(req->counter, last);
     count_end(req);
     used_images = settle_counted_images(req);
     if (settle_gives_back(req, used_images)) {
@@ -172,7 +179,7 @@ static enum status whole(struct request *req, struct text last)
 static void pass_piece(struct request *req)
 {
     if (req->is_counting && !req->is_counted)
-        req->dialect->count_feed(&req->counter, req->piece);
+        req->dialect->count_feed(req->counter, req->piece);
     send_piece(req, req->piece, false);
 }
 

@@ -77,8 +77,8 @@ struct request {
     int64_t begun_us, reserve_us, queued_us, slot_us, sent_us, first_byte_us;
 
     /* From the head, kept beyond it. */
-    char id[REQUEST_ID_MAX + 1]; /* x-request-id */
-    struct address from;           /* the client, or what a trusted proxy says stands behind it */
+    const char *id;                /* x-request-id, in the arena; "": not known yet */
+    struct address_short from;     /* the client, or what a trusted proxy says stands behind it */
     const struct dialect *dialect; /* of the route; never NULL after HEAD */
     enum operation operation;
     const struct message *message; /* the unavailable message in the client's language */
@@ -91,11 +91,12 @@ struct request {
     enum identity_fault identity_fault;
     struct body body;
     struct job job;
-    struct complaint complaint;
-    struct terms terms;
+    struct complaint *complaint; /* in the arena; NULL: none */
+    struct terms *terms;         /* in the arena, as long as its limits are; NULL before POLICY */
     struct verdict verdict;
     enum reason trial; /* why a step of the ladder on trial would have shed it */
-    struct reservation reservation;
+    /* In the arena, as long as its limits are; never NULL: gate->nothing_held before RESERVE, and without limits. */
+    struct reservation *reservation;
     bool is_without_store;  /* admitted while the quota store was down (on_store_down: open) */
     int64_t charged_images; /* for metrics and the log */
 
@@ -104,12 +105,13 @@ struct request {
     struct backend *backend; /* its slot is ours while has_slot */
     bool has_slot;
     struct upstream *upstream; /* ours from DISPATCH until RELAY ends */
-    struct job_head *job_head; /* in the arena; NULL: what it is made from lies in the client's slab */
-    bool is_sending;           /* DISPATCH: connected; the job is on its way */
-    bool is_sent;              /* DISPATCH is over: the job is at the backend */
+    struct job_head
+        *job_head;   /* in the arena; NULL: what it is made from lies in the client's slab */
+    bool is_sending; /* DISPATCH: connected; the job is on its way */
+    bool is_sent;    /* DISPATCH is over: the job is at the backend */
 
     enum relay_wait relay_wait;
-    struct counter counter;
+    struct counter *counter; /* in the arena, while is_counting */
     bool is_counting;
     bool is_counted;         /* counted is final */
     int64_t counted;         /* images in the answer; -1: could not be counted */

@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/parser.h"
+
 void slab_pool_init(struct slab_pool *pool, size_t bytes)
 {
     pool->free_slabs = NULL;
     pool->bytes = bytes;
     pool->lent = 0;
+    shelf_init(&pool->parsers, sizeof(struct http_parser));
 }
 
 void slab_pool_fini(struct slab_pool *pool)
@@ -20,6 +23,7 @@ void slab_pool_fini(struct slab_pool *pool)
         pool->free_slabs = slab->next;
         free(slab);
     }
+    shelf_fini(&pool->parsers);
 }
 
 struct slab *slab_take(struct slab_pool *pool)

@@ -3,6 +3,7 @@
  * are used up: a connection that waits holds none. */
 #pragma once
 
+#include "base/shelf.h"
 #include "base/status.h"
 #include "http/head.h"
 
@@ -14,11 +15,12 @@ struct slab {
     char bytes[];
 };
 
-/* One worker's slabs, all of one size. */
+/* One worker's slabs, all of one size, and its parsers, which are lent while a message comes in. */
 struct slab_pool {
     struct slab *free_slabs; /* owned */
     size_t bytes;            /* room in each */
     int lent;                /* not given back yet */
+    struct shelf parsers;    /* struct http_parser */
 };
 
 void slab_pool_init(struct slab_pool *pool, size_t bytes);

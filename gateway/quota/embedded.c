@@ -17,15 +17,6 @@ static struct embedded_quota *embedded_of(struct quota *q)
     return (struct embedded_quota *)q;
 }
 
-/* The store's own of a reservation is the time it was asked for: it chooses slots and segments. */
-static void remember_time(struct reservation *r, int64_t now_us)
-{
-    struct reservation_part *part = &r->parts[0];
-
-    memcpy(part->token, &now_us, sizeof(now_us));
-    part->token_len = sizeof(now_us);
-}
-
 static struct hold hold_of(const struct reservation *r)
 {
     struct hold hold = {
@@ -34,11 +25,9 @@ static struct hold hold_of(const struct reservation *r)
         .images = r->held_images,
         .charges_len = (uint32_t)r->limits_len,
     };
-    int64_t asked_us;
 
-    memcpy(&asked_us, r->parts[0].token, sizeof(asked_us));
     for (int i = 0; i < r->limits_len; i++)
-        hold.charges[i] = charge_of(&r->limits[i].limit, r->held_images, asked_us);
+        hold.charges[i] = charge_of(&r->limits[i].limit, r->held_images, r->asked_us);
     return hold;
 }
 
@@ -188,7 +177,7 @@ static enum status ask(struct quota *q, enum embedded_kind kind, struct reservat
 {
     struct embedded_request *request;
 
-    remember_time(r, quota_now_us(q));
+    r->asked_us = quota_now_us(q);
     request = new_request(embedded_of(q), kind, r);
     if (!request)
         return ST_UNAVAILABLE;

@@ -91,24 +91,16 @@ static enum status amend(struct quota *q, struct reservation *r, const struct qu
 
 /* --- the end of a hold --- */
 
-static struct hold_handle handle_of(const struct reservation *r, int part)
-{
-    const struct reservation_part *p = &r->parts[part];
-    struct hold_handle handle = {.bucket = p->bucket, .token_len = (uint32_t)p->token_len};
-
-    memcpy(handle.token, p->token, (size_t)p->token_len);
-    return handle;
-}
-
 /* Of rows that the reservation charged in calendar windows; no other is made anew. */
-static int64_t row_expiry_s(const struct quota *q, const struct reservation *r, int part)
+static int64_t row_expiry_s(const struct quota *q, const struct reservation *r, int part,
+                            uint32_t bucket)
 {
     const struct reservation_part *p = &r->parts[part];
     int64_t end_s = 0;
 
     for (int i = p->first; i < p->first + p->len; i++)
         end_s = MAX(end_s, r->limits[i].limit.window.end_s);
-    return redis_row_expiry(end_s, p->bucket, q->lease_us);
+    return redis_row_expiry(end_s, bucket, q->lease_us);
 }
 
 /* A request for each part that is held. */
@@ -136,11 +128,13 @@ static struct ending ending(struct quota *q, struct reservation *r, enum outbox_
 
         if (!request)
             continue;
+        struct hold_handle handle = redis_token_make(r, i);
+
         request->record = (struct outbox_record){
-            .handle = handle_of(r, i),
+            .handle = handle,
             .kind = kind,
             .expires_us = r->expires_us,
-            .row_expiry_s = row_expiry_s(q, r, i),
+            .row_expiry_s = row_expiry_s(q, r, i, handle.bucket),
             .used_images = r->used_images,
             .charges_if_gone = was_held && (kind == OUTBOX_COMMIT || r->used_images > 0),
         };
@@ -195,7 +189,7 @@ static void renew(struct quota *q, struct reservation *r)
 
         if (!request)
             continue;
-        request->record.handle = handle_of(r, i);
+        request->record.handle = redis_token_make(r, i);
         request->record.expires_us = r->expires_us;
         request->is_committed = r->state == RESERVATION_COMMITTED;
         redis_request_launch(request);

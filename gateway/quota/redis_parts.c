@@ -2,36 +2,19 @@
 /* redis_parts.c - a question about a reservation, part by part.      Runs on: worker.
  * A part that refuses gives the part before it back; a crash in between is covered by that part's lease. */
 
-#include <string.h>
-
 #include "core/cost.h"
 #include "quota/redis.h"
 
 static void take_part(struct redis_request *request)
 {
-    const struct reservation_part *part = &request->r->parts[request->part];
-    struct hold_handle *handle = &request->record.handle;
+    const struct reservation *r = request->r;
+    int part = request->part;
 
-    handle->bucket = part->bucket;
-    handle->token_len = (uint32_t)part->token_len;
-    memcpy(handle->token, part->token, (size_t)part->token_len);
-    request->limits_len = part->len;
+    request->record.handle =
+        request->kind == REQUEST_ASK ? redis_token_mark(r, part) : redis_token_make(r, part);
+    request->limits_len = r->parts[part].len;
     request->record.was_sent = false;
     request->rounds = 0;
-}
-
-static void make_tokens(const struct redis_request *request, struct reservation *r)
-{
-    for (int i = 0; i < r->parts_len; i++) {
-        struct reservation_part *part = &r->parts[i];
-        struct hold_handle handle = request->kind == REQUEST_ASK
-                                        ? redis_token_mark(r, i)
-                                        : redis_token_make(r, i, request->asked_us);
-
-        part->bucket = handle.bucket;
-        part->token_len = (int)handle.token_len;
-        memcpy(part->token, handle.token, handle.token_len);
-    }
 }
 
 void redis_request_begin(struct redis_request *request, struct reservation *r)
@@ -41,7 +24,7 @@ void redis_request_begin(struct redis_request *request, struct reservation *r)
     request->asked_us = quota_now_us(q);
     request->amends = quota_amends(q);
     request->r = r;
-    make_tokens(request, r);
+    r->asked_us = request->asked_us;
     take_part(request);
 }
 

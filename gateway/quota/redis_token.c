@@ -23,7 +23,7 @@
 
 /* The longest entry is of ROLLING credits. */
 #define ENTRY_MAX (1 + FIELD_LEN + SUFFIX_LEN + SLOT_LEN + PRICE_LEN)
-_Static_assert(HEAD_LEN + 1 + TIME_LEN + LIMITS_MAX * ENTRY_MAX <= RESERVATION_TOKEN_MAX,
+_Static_assert(HEAD_LEN + 1 + TIME_LEN + LIMITS_MAX * ENTRY_MAX <= HOLD_TOKEN_MAX,
                "every token fits");
 
 void redis_put(unsigned char *out, int len, uint64_t value)
@@ -175,14 +175,14 @@ static struct hold_handle head(const struct reservation *r, int part, int64_t im
     return handle;
 }
 
-struct hold_handle redis_token_make(const struct reservation *r, int part, int64_t asked_us)
+struct hold_handle redis_token_make(const struct reservation *r, int part)
 {
     const struct reservation_part *p = &r->parts[part];
     struct hold_handle handle = head(r, part, r->held_images);
     struct writer w = {.out = &handle, .field = handle.token};
 
     for (int i = p->first; i < p->first + p->len; i++)
-        add_entry(&w, &r->limits[i].limit, r->held_images, asked_us);
+        add_entry(&w, &r->limits[i].limit, r->held_images, r->asked_us);
     return handle;
 }
 

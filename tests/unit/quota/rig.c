@@ -420,11 +420,14 @@ void rig_expire(struct rig *rig, struct reservation *r)
         expire_embedded(rig, r);
         return;
     }
-    for (int i = 0; i < r->parts_len; i++)
-        cr_assert_geq(rig_redis(rig, "ZADD mg:{%d}:h XX CH %lld %b", (int)r->parts[i].bucket,
+    for (int i = 0; i < r->parts_len; i++) {
+        struct hold_handle handle = redis_token_make(r, i);
+
+        cr_assert_geq(rig_redis(rig, "ZADD mg:{%d}:h XX CH %lld %b", (int)handle.bucket,
                                 (long long)redis_score(old_us, r->state == RESERVATION_COMMITTED),
-                                r->parts[i].token, (size_t)r->parts[i].token_len),
+                                handle.token, (size_t)handle.token_len),
                       0);
+    }
 }
 
 static void count_work(struct db_txn *txn, void *owner)
