@@ -186,7 +186,7 @@ static enum status ask(struct quota *q, enum embedded_kind kind, struct reservat
     if (change)
         request->change = *change;
     request->amends = quota_amends(q);
-    memcpy(request->limits, r->limits, sizeof(request->limits));
+    memcpy(request->limits, r->limits, (size_t)r->limits_len * sizeof(r->limits[0]));
     wait_for(request, op, r);
     post(request);
     return ST_PENDING;
