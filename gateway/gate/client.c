@@ -316,6 +316,7 @@ void client_release_head(struct client *c)
         slab_give(&c->gate->slabs, &c->slab);
     c->head_len = 0;
     give_parser(c);
+    gate_trim_later(c->gate);
 }
 
 /* The first bytes of a request, or the end, on an idle connection.  Where bytes are there already, the request waits in

@@ -12,7 +12,8 @@
 
 #define BUFFER_BYTES ((size_t)256 << 10)
 /* Fields that are added to a head, the path of a backend, and what the same fields take once more. */
-#define ADDED_BYTES 4096
+#define ADDED_BYTES   4096
+#define TRIM_EVERY_US 250000
 /* What most requests keep from their head to their end. */
 #define REQUEST_BLOCK_BYTES 512
 /* Behind the largest head there is always room to read on. */
@@ -128,6 +129,27 @@ struct load_view gate_view(const struct request *req, bool is_fresh)
     };
 }
 
+/* --- memory ------------------------------------------------------------------------------------------------------------- */
+
+static void set_trim(struct gate *gate)
+{
+    timer_set(gate->loop, &gate->trim, loop_now_us(gate->loop) + TRIM_EVERY_US);
+}
+
+static void on_trim(struct timer *timer)
+{
+    struct gate *gate = container_of(timer, struct gate, trim);
+
+    if (slab_pool_trim(&gate->slabs))
+        set_trim(gate);
+}
+
+void gate_trim_later(struct gate *gate)
+{
+    if (slab_pool_is_large(&gate->slabs) && !timer_is_set(&gate->trim))
+        set_trim(gate);
+}
+
 /* xorshift64*, seeded by the kernel: for ids and jitter, not for secrets. */
 uint64_t gate_random(struct gate *gate)
 {
@@ -160,6 +182,7 @@ static void set_up(struct gate *gate, const struct gate_terms *terms)
     list_init(&gate->clients);
     list_init(&gate->eager);
     list_init(&gate->waiting);
+    timer_init(&gate->trim, on_trim);
     turn_hook_init(&gate->eager_hook, run_eager);
     turn_hook_init(&gate->offer_hook, run_offer);
     shelf_init(&gate->requests, sizeof(struct request));
@@ -230,6 +253,7 @@ void gate_free(struct gate **where)
     pool_free(&gate->pool);
     shelf_fini(&gate->blocks);
     shelf_fini(&gate->requests);
+    timer_clear(&gate->trim);
     slab_pool_fini(&gate->slabs);
     stats_fini(&gate->stats);
     free(gate->loads);

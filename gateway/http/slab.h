@@ -15,12 +15,16 @@ struct slab {
     char bytes[];
 };
 
+#define SLABS_KEPT 16
+
 /* One worker's slabs, all of one size, and its parsers, which are lent while a message comes in. */
 struct slab_pool {
     struct slab *free_slabs; /* owned */
-    size_t bytes;            /* room in each */
-    int lent;                /* not given back yet */
-    struct shelf parsers;    /* struct http_parser */
+    int free_len;
+    int least_free;       /* since the last slab_pool_trim() */
+    size_t bytes;         /* room in each */
+    int lent;             /* not given back yet */
+    struct shelf parsers; /* struct http_parser */
 };
 
 void slab_pool_init(struct slab_pool *pool, size_t bytes);
@@ -28,5 +32,12 @@ void slab_pool_fini(struct slab_pool *pool); /* all must have been given back */
 /* Empty.  NULL: no memory. */
 struct slab *slab_take(struct slab_pool *pool);
 void slab_give(struct slab_pool *pool, struct slab **slab); /* harmless for NULL */
+/* Frees what nobody has needed since the last call; few are kept in any case.  True: there may be more to free later. */
+bool slab_pool_trim(struct slab_pool *pool);
+/* Is that worth a call? */
+static inline bool slab_pool_is_large(const struct slab_pool *pool)
+{
+    return pool->free_len > SLABS_KEPT;
+}
 /* Moves the unused bytes to the start; texts of the head are void then. */
 void slab_compact(struct slab *slab);
