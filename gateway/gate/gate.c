@@ -10,7 +10,8 @@
 #include "gate/client.h"
 #include "gate/request.h"
 
-#define BUFFER_BYTES ((size_t)256 << 10)
+/* Of 64 KiB to 1 MiB, large answers cost least with this. */
+#define BUFFER_BYTES ((size_t)512 << 10)
 /* Fields that are added to a head, the path of a backend, and what the same fields take once more. */
 #define ADDED_BYTES   4096
 #define TRIM_EVERY_US 250000

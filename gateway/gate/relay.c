@@ -101,9 +101,17 @@ static enum status commit(struct request *req)
 
 /* --- to the client ------------------------------------------------------------------------------------------------------ */
 
-static struct iovec iov_of(struct text t)
+#define PARTS_MAX 5
+
+struct parts {
+    struct iovec iov[PARTS_MAX];
+    int len;
+};
+
+static void add_part(struct parts *parts, struct text t)
 {
-    return (struct iovec){(void *)(uintptr_t)t.ptr, t.len};
+    if (t.len > 0)
+        parts->iov[parts->len++] = (struct iovec){(void *)(uintptr_t)t.ptr, t.len};
 }
 
 /* The head, if it is still here, and a piece of the content in the answer's framing; is_last: and the end. */
@@ -112,19 +120,19 @@ static void send_piece(struct request *req, struct text piece, bool is_last)
     char size[HTTP_CHUNK_BEGIN_MAX];
     struct text_out begin;
     bool is_chunk = req->is_rechunked && piece.len > 0;
-    struct iovec iov[5];
+    struct parts parts = {.len = 0};
 
     text_out_init(&begin, size, sizeof(size));
     if (is_chunk)
         http_write_chunk_begin(&begin, piece.len);
-    iov[0] = iov_of(req->answer_head);
-    iov[1] = iov_of(text_out_text(&begin));
-    iov[2] = iov_of(piece);
-    iov[3] = iov_of(is_chunk ? TEXT(HTTP_CHUNK_END) : TEXT_NONE);
-    iov[4] = iov_of(is_last && req->is_rechunked ? TEXT(HTTP_LAST_CHUNK) : TEXT_NONE);
+    add_part(&parts, req->answer_head);
+    add_part(&parts, text_out_text(&begin));
+    add_part(&parts, piece);
+    add_part(&parts, is_chunk ? TEXT(HTTP_CHUNK_END) : TEXT_NONE);
+    add_part(&parts, is_last && req->is_rechunked ? TEXT(HTTP_LAST_CHUNK) : TEXT_NONE);
     req->answer_head = TEXT_NONE;
     req->is_answer_begun = true;
-    client_send(req->client, iov, 5);
+    client_send(req->client, parts.iov, parts.len);
 }
 
 static enum status finish(struct request *req, struct text last)
