@@ -143,7 +143,9 @@ static enum status take_line(struct http_parser *p, struct text line)
         return ST_OK;
     /* No name begins so.  Folded lines are obsolete, and were read differently by different programs (RFC 9112 5.2);
      * a second CR before the LF, and a name of no letters, llhttp 8 lets pass. */
-    if (strchr(" \t\r:", line.ptr[0]) != NULL)
+    char first = line.ptr[0];
+
+    if (first == ' ' || first == '\t' || first == '\r' || first == ':' || first == '\0')
         return fail(p, HTTP_FAULT_MALFORMED);
     if (p->lines > HEAD_FIELDS_MAX)
         return fail(p, HTTP_FAULT_HEAD_TOO_LARGE);

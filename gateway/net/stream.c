@@ -119,12 +119,14 @@ static void drop(void **event)
 
 static void socket_want(struct stream *s, unsigned what)
 {
+    unsigned added = what & ~s->wanted;
+
     s->wanted = what;
-    if (what & STREAM_READ)
+    if (added & STREAM_READ)
         watch(s, &s->read_event, EV_READ, on_readable);
-    if (what & STREAM_WRITE)
+    if (added & STREAM_WRITE)
         watch(s, &s->write_event, EV_WRITE, on_writable);
-    else
+    else if (!(what & STREAM_WRITE))
         drop(&s->write_event);
 }
 
