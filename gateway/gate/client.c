@@ -23,18 +23,6 @@ static void free_retired(struct retired *retired)
     free(container_of(retired, struct client, retired));
 }
 
-static void give_parser(struct client *c)
-{
-    shelf_give(&c->gate->slabs.parsers, c->parser);
-    c->parser = NULL;
-}
-
-static void give_buffers(struct client *c)
-{
-    slab_give(&c->gate->slabs, &c->slab);
-    give_parser(c);
-}
-
 static void client_close(struct client *c)
 {
     struct gate *gate = c->gate;
@@ -46,7 +34,7 @@ static void client_close(struct client *c)
         stream_close(&c->stream);
     timer_clear(&c->timer);
     list_remove(&c->link);
-    give_buffers(c);
+    slab_give(&gate->slabs, &c->slab);
     free(c->backlog);
     c->backlog = NULL;
     atomic_fetch_sub(&gate->shared->connections, 1);
@@ -60,7 +48,7 @@ static void linger(struct client *c)
 {
     c->is_lingering = true;
     c->linger_bytes = 0;
-    give_buffers(c);
+    slab_give(&c->gate->slabs, &c->slab);
     stream_shut_write(&c->stream);
     stream_want(&c->stream, STREAM_READ);
     timer_set(c->gate->loop, &c->timer, loop_now_us(c->gate->loop) + LINGER_US);
@@ -181,12 +169,12 @@ static enum status parse_head(struct client *c)
     struct slab *slab = c->slab;
     size_t consumed = 0;
     enum status st =
-        http_parser_head(c->parser, slab->bytes + slab->at, slab->len - slab->at, &consumed);
+        http_parser_head(&c->slab->parser, slab->bytes + slab->at, slab->len - slab->at, &consumed);
 
     slab->at = st == ST_PENDING ? slab->len : slab->at + consumed;
     if (st == ST_OK) {
         c->head_len = slab->at;
-        c->is_read = c->parser->is_complete;
+        c->is_read = c->slab->parser.is_complete;
     }
     return st;
 }
@@ -198,7 +186,7 @@ static enum status head_step(struct client *c)
         enum status st = read_more(c, &len);
 
         if (st == ST_LIMIT) {
-            c->parser->fault = HTTP_FAULT_HEAD_TOO_LARGE;
+            c->slab->parser.fault = HTTP_FAULT_HEAD_TOO_LARGE;
             return ST_INVALID;
         }
         if (st != ST_OK)
@@ -213,15 +201,10 @@ enum status client_await_head(struct client *c, struct op *op)
 {
     enum status st;
 
-    if (!c->parser) {
-        c->parser = shelf_take(&c->gate->slabs.parsers);
-        if (!c->parser)
-            return ST_NOMEM;
-        http_parser_init(c->parser, HTTP_REQUESTS, &c->gate->limits);
-    }
     c->is_read = false;
     slab_compact(c->slab);
-    http_parser_next(c->parser, &c->slab->head);
+    http_parser_init(&c->slab->parser, HTTP_REQUESTS, &c->gate->limits);
+    http_parser_next(&c->slab->parser, &c->slab->head);
     st = parse_head(c);
     return st == ST_PENDING ? wait_for_bytes(c, head_step, op) : st;
 }
@@ -232,11 +215,12 @@ static enum status take_body(struct client *c, const char *bytes, size_t *at, si
     while (*at < len && !c->is_read) {
         struct text piece = TEXT_NONE;
         size_t consumed = 0;
-        enum status st = http_parser_body(c->parser, bytes + *at, len - *at, &consumed, &piece);
+        enum status st =
+            http_parser_body(&c->slab->parser, bytes + *at, len - *at, &consumed, &piece);
 
         if (st != ST_OK)
             return st;
-        c->is_read = c->parser->is_complete;
+        c->is_read = c->slab->parser.is_complete;
         *at += consumed;
         if (c->body)
             st = body_append(c->body, piece);
@@ -267,8 +251,8 @@ static enum status body_step(struct client *c)
         size_t len = 0, at = 0;
         enum status st;
 
-        if (c->parser->body_left > 0) {
-            size_t size = (size_t)MIN((int64_t)gate->buffer_size, c->parser->body_left);
+        if (c->slab->parser.body_left > 0) {
+            size_t size = (size_t)MIN((int64_t)gate->buffer_size, c->slab->parser.body_left);
 
             st = stream_read(&c->stream, gate->buffer, size, &len);
             if (st == ST_OK)
@@ -307,7 +291,7 @@ bool client_skip_body(struct client *c)
     c->body = NULL;
     if (c->is_read)
         return true;
-    return c->slab && c->parser && c->parser->is_head_done && take_body_from_slab(c) == ST_OK;
+    return c->slab && c->slab->parser.is_head_done && take_body_from_slab(c) == ST_OK;
 }
 
 void client_release_head(struct client *c)
@@ -315,7 +299,6 @@ void client_release_head(struct client *c)
     if (c->slab && c->slab->at == c->slab->len)
         slab_give(&c->gate->slabs, &c->slab);
     c->head_len = 0;
-    give_parser(c);
     gate_trim_later(c->gate);
 }
 

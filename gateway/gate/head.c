@@ -159,7 +159,7 @@ enum step head_end(struct request *req, enum status st)
     req->client->must_close = true;
     keep_id(req, NULL);
     if (st == ST_INVALID)
-        return request_end_with(req, outcome_of_fault(req->client->parser->fault));
+        return request_end_with(req, outcome_of_fault(req->client->slab->parser.fault));
     if (st == ST_TIMEOUT)
         return request_end_with(req, OUTCOME_HEAD_TIMEOUT);
     return request_end_with(req, st == ST_NOMEM ? OUTCOME_NO_MEMORY : OUTCOME_CLIENT_GONE);

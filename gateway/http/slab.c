@@ -6,8 +6,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "http/parser.h"
-
 static size_t slab_size(const struct slab_pool *pool)
 {
     return sizeof(struct slab) + pool->bytes;

@@ -5,19 +5,20 @@
 
 #include "base/shelf.h"
 #include "base/status.h"
-#include "http/head.h"
+#include "http/parser.h"
 
 struct slab {
     struct slab *next; /* in the pool */
     struct http_head head;
-    size_t at;  /* the first byte not used yet */
-    size_t len; /* bytes read */
+    struct http_parser parser; /* of who reads a request; an answer's outlives its slab */
+    size_t at;                 /* the first byte not used yet */
+    size_t len;                /* bytes read */
     char bytes[];
 };
 
 #define SLABS_KEPT 16
 
-/* One worker's slabs, all of one size, and its parsers, which are lent while a message comes in. */
+/* One worker's slabs, all of one size, and parsers of answers, lent while one comes in. */
 struct slab_pool {
     struct slab *free_slabs; /* owned */
     int free_len;

@@ -97,7 +97,6 @@ WHOLE_TEST(queue, who_waits_holds_no_buffer)
 
     cr_assert_eq(phase_of(c), PHASE_QUEUE);
     cr_assert_null(c->slab);
-    cr_assert_null(c->parser);
     cr_assert_eq(s.gate->slabs.lent, 0);
     far_read_anew(gpu0);
     finish();
