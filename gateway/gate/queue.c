@@ -128,7 +128,7 @@ static bool is_next(struct request *req)
 }
 
 /* Who waits holds no buffer, unless a next request is in it. */
-static void lend_out(struct request *req)
+static void give_back_slab(struct request *req)
 {
     struct slab *slab = req->client->slab;
 
@@ -154,7 +154,7 @@ enum status queue_begin(struct request *req)
         op_cancel(&req->op);
         return ST_OK;
     }
-    lend_out(req);
+    give_back_slab(req);
     return ST_PENDING;
 }
 

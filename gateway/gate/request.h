@@ -105,10 +105,9 @@ struct request {
     struct backend *backend; /* its slot is ours while has_slot */
     bool has_slot;
     struct upstream *upstream; /* ours from DISPATCH until RELAY ends */
-    struct job_head
-        *job_head;   /* in the arena; NULL: what it is made from lies in the client's slab */
-    bool is_sending; /* DISPATCH: connected; the job is on its way */
-    bool is_sent;    /* DISPATCH is over: the job is at the backend */
+    struct job_head *job_head; /* in the arena; NULL: what it holds lies in the client's slab */
+    bool is_sending;           /* DISPATCH: connected; the job is on its way */
+    bool is_sent;              /* DISPATCH is over: the job is at the backend */
 
     enum relay_wait relay_wait;
     struct counter *counter; /* in the arena, while is_counting */

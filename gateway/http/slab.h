@@ -16,7 +16,7 @@ struct slab {
     char bytes[];
 };
 
-#define SLABS_KEPT 16
+#define SLABS_KEPT 64
 
 /* One worker's slabs, all of one size, and parsers of answers, lent while one comes in. */
 struct slab_pool {
