@@ -12,6 +12,7 @@ enum status pool_init(struct pool *pool, struct loop *loop, struct slab_pool *sl
     pool->limits = (struct http_limits){(size_t)config->target_bytes, (size_t)config->head_bytes};
     pool->idle_us = config->upstream_idle_ms * 1000;
     pool->backends = backends;
+    shelf_init(&pool->upstreams, sizeof(struct upstream));
     pool->idle = malloc((size_t)backends * sizeof(*pool->idle));
     if (!pool->idle)
         return ST_NOMEM;
@@ -34,6 +35,11 @@ void pool_fini(struct pool *pool)
     }
     free(pool->idle);
     pool->idle = NULL;
+}
+
+void pool_free(struct pool *pool)
+{
+    shelf_fini(&pool->upstreams);
 }
 
 struct upstream *pool_take(struct pool *pool, const struct backend *backend)

@@ -8,6 +8,7 @@
 struct pool {
     struct loop *loop;
     struct slab_pool *slabs; /* outlives the pool */
+    struct shelf upstreams;
     struct http_limits limits;
     int64_t idle_us; /* an idle upstream is closed after this */
     int backends;
@@ -16,7 +17,9 @@ struct pool {
 
 MUST_CHECK enum status pool_init(struct pool *pool, struct loop *loop, struct slab_pool *slabs,
                                  int backends, const struct config *config);
-void pool_fini(struct pool *pool); /* closes the idle ones; none may be at work */
+/* Closes the idle ones; none may be at work.  Once the loop's turn has ended, pool_free() frees what they were. */
+void pool_fini(struct pool *pool);
+void pool_free(struct pool *pool);
 
 /* An idle upstream to that backend which is still open now; NULL: none. */
 struct upstream *pool_take(struct pool *pool, const struct backend *backend);

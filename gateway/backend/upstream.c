@@ -4,8 +4,6 @@
  * answer holds no buffer.  Read interest is kept on between waits and dropped when bytes come that nobody waits for. */
 #include "backend/upstream.h"
 
-#include <stdlib.h>
-
 #include "backend/pool.h"
 
 #define READS_PER_TURN 16
@@ -20,20 +18,25 @@ static void wait_cancel(struct op *op)
     u->step = NULL;
 }
 
-/* Tries the step now; where it is not done, has it carried on when the stream is ready. */
-static enum status run_step(struct upstream *u, enum status (*step)(struct upstream *u),
-                            unsigned what, struct op *op)
+/* Has the step carried on when the stream is ready. */
+static enum status wait_with(struct upstream *u, enum status (*step)(struct upstream *u),
+                             unsigned what, struct op *op)
 {
-    enum status st = step(u);
-
-    if (st != ST_PENDING)
-        return st;
     u->op = op;
     u->step = step;
     op->callee = u;
     op->cancel = wait_cancel;
     stream_want(&u->stream, what);
     return ST_PENDING;
+}
+
+/* Tries it now first. */
+static enum status run_step(struct upstream *u, enum status (*step)(struct upstream *u),
+                            unsigned what, struct op *op)
+{
+    enum status st = step(u);
+
+    return st == ST_PENDING ? wait_with(u, step, what, op) : st;
 }
 
 static void finish(struct upstream *u, enum status st)
@@ -82,7 +85,16 @@ static void on_idle_timer(struct timer *timer)
 
 static void free_retired(struct retired *retired)
 {
-    free(container_of(retired, struct upstream, retired));
+    struct upstream *u = container_of(retired, struct upstream, retired);
+
+    shelf_give(&u->pool->upstreams, u);
+}
+
+static void give_buffers(struct upstream *u)
+{
+    slab_give(u->pool->slabs, &u->slab);
+    shelf_give(&u->pool->slabs->parsers, u->parser);
+    u->parser = NULL;
 }
 
 static void retire(struct upstream *u)
@@ -91,7 +103,7 @@ static void retire(struct upstream *u)
     timer_clear(&u->idle_timer);
     op_cancel(&u->connected);
     stream_close(&u->stream);
-    slab_give(u->pool->slabs, &u->slab);
+    give_buffers(u);
     loop_retire(u->pool->loop, &u->retired, free_retired);
 }
 
@@ -110,16 +122,14 @@ static void connect_cancel(struct op *op)
 
 struct upstream *upstream_new(struct pool *pool, struct backend *backend)
 {
-    struct upstream *u = calloc(1, sizeof(*u));
+    struct upstream *u = shelf_take(&pool->upstreams);
 
     if (!u)
         return NULL;
-    u->pool = pool;
-    u->backend = backend;
+    *u = (struct upstream){.pool = pool, .backend = backend};
     u->stream.ready = on_ready;
     list_init(&u->link);
     timer_init(&u->idle_timer, on_idle_timer);
-    http_parser_init(&u->parser, HTTP_ANSWERS, &pool->limits);
     u->connected.done = connect_done;
     return u;
 }
@@ -134,7 +144,7 @@ enum status upstream_connect(struct pool *pool, struct backend *backend, struct 
         return ST_NOMEM;
     st = stream_connect(&u->stream, pool->loop, &backend->address, &u->connected);
     if (st != ST_OK && st != ST_PENDING) {
-        free(u);
+        shelf_give(&pool->upstreams, u);
         return st;
     }
     if (st == ST_PENDING) {
@@ -154,9 +164,9 @@ void upstream_give(struct upstream **where)
     if (!u)
         return;
     ASSERT(!u->op);
-    if (stream_is_open(&u->stream) && u->keeps_alive && u->is_sent_whole && u->parser.is_complete &&
-        !u->rest.len) {
-        slab_give(u->pool->slabs, &u->slab);
+    if (stream_is_open(&u->stream) && u->keeps_alive && u->is_sent_whole &&
+        upstream_is_complete(u) && !u->rest.len) {
+        give_buffers(u);
         u->has_sent = false; /* of the job to come */
         pool_keep(u->pool, u);
         return;
@@ -186,8 +196,7 @@ static enum status parse_head(struct upstream *u, size_t len)
 
     for (;;) {
         size_t consumed = 0;
-        enum status st =
-            http_parser_head(&u->parser, slab->bytes + slab->len - len, len, &consumed);
+        enum status st = http_parser_head(u->parser, slab->bytes + slab->len - len, len, &consumed);
 
         if (st != ST_OK)
             return st;
@@ -197,11 +206,28 @@ static enum status parse_head(struct upstream *u, size_t len)
         if (slab->head.status == 101)
             return ST_INVALID; /* no upgrade was asked for */
         slab_compact(slab);
-        http_parser_next(&u->parser, &slab->head);
+        http_parser_next(u->parser, &slab->head);
         len = slab->len;
         if (len == 0)
             return ST_PENDING;
     }
+}
+
+/* For the head of an answer; false: no memory. */
+static bool take_buffers(struct upstream *u)
+{
+    if (!u->parser) {
+        u->parser = shelf_take(&u->pool->slabs->parsers);
+        if (!u->parser)
+            return false;
+        http_parser_init(u->parser, HTTP_ANSWERS, &u->pool->limits);
+    }
+    u->slab = slab_take(u->pool->slabs);
+    if (!u->slab)
+        return false;
+    http_parser_next(u->parser, &u->slab->head);
+    u->parser->answers_head = u->answers_head;
+    return true;
 }
 
 static enum status head_step(struct upstream *u)
@@ -212,21 +238,14 @@ static enum status head_step(struct upstream *u)
 
         if (!may_read(u))
             return ST_PENDING;
-        if (!u->slab) {
-            bool answers_head = u->parser.answers_head;
-
-            u->slab = slab_take(u->pool->slabs);
-            if (!u->slab)
-                return ST_NOMEM;
-            http_parser_next(&u->parser, &u->slab->head);
-            u->parser.answers_head = answers_head;
-        }
+        if (!u->slab && !take_buffers(u))
+            return ST_NOMEM;
         if (u->slab->len == u->pool->slabs->bytes)
             return ST_INVALID;
         st = stream_read(&u->stream, u->slab->bytes + u->slab->len,
                          u->pool->slabs->bytes - u->slab->len, &len);
         if (st == ST_PENDING && u->slab->len == 0)
-            slab_give(u->pool->slabs, &u->slab);
+            give_buffers(u);
         if (st == ST_PENDING)
             return ST_PENDING;
         if (st != ST_OK)
@@ -299,25 +318,32 @@ enum status upstream_send(struct upstream *u, struct text head, struct text body
     u->head_st = ST_PENDING;
     u->rest = TEXT_NONE;
     u->keeps_alive = false;
-    u->parser.is_complete = false;
-    u->parser.answers_head = is_method_head;
+    u->answers_head = is_method_head;
     return run_step(u, send_step, STREAM_READ | STREAM_WRITE, op);
+}
+
+void upstream_move_head(struct upstream *u, struct text head)
+{
+    u->unsent[0].iov_base = (void *)(uintptr_t)(head.ptr + head.len - u->unsent[0].iov_len);
 }
 
 /* --- the answer -------------------------------------------------------------------------------------------------------- */
 
+/* No answer is there in the moment in which its job has left: a read would only say so. */
 enum status upstream_await_head(struct upstream *u, struct op *op)
 {
+    if (u->is_sent_whole && u->head_st == ST_PENDING)
+        return wait_with(u, find_head, STREAM_READ, op);
     return run_step(u, find_head, STREAM_READ, op);
 }
 
 /* Hands out content from the bytes at hand.  ST_PENDING: there is none among them. */
 static enum status take_piece(struct upstream *u)
 {
-    while (u->rest.len > 0 && !u->parser.is_complete) {
+    while (u->rest.len > 0 && !u->parser->is_complete) {
         size_t consumed = 0;
         enum status st =
-            http_parser_body(&u->parser, u->rest.ptr, u->rest.len, &consumed, &u->piece);
+            http_parser_body(u->parser, u->rest.ptr, u->rest.len, &consumed, &u->piece);
 
         if (st != ST_OK)
             return ST_INVALID;
@@ -326,7 +352,7 @@ static enum status take_piece(struct upstream *u)
         if (u->piece.len > 0)
             return ST_OK;
     }
-    return u->parser.is_complete ? ST_CLOSED : ST_PENDING;
+    return u->parser->is_complete ? ST_CLOSED : ST_PENDING;
 }
 
 static enum status read_step(struct upstream *u)
@@ -345,9 +371,9 @@ static enum status read_step(struct upstream *u)
         st = stream_read(&u->stream, u->buf, u->buf_size, &len);
         if (st == ST_PENDING)
             return ST_PENDING;
-        if (st == ST_CLOSED && http_parser_end(&u->parser) == ST_OK) {
+        if (st == ST_CLOSED && http_parser_end(u->parser) == ST_OK) {
             u->keeps_alive = false;
-            u->parser.is_complete = true;
+            u->parser->is_complete = true;
             return ST_CLOSED;
         }
         if (st != ST_OK)

@@ -24,10 +24,10 @@ struct upstream {
     struct op connected;
     struct op *op;                           /* the wait at work; NULL: none */
     enum status (*step)(struct upstream *u); /* carries that wait on */
-    struct http_parser parser;
-    struct slab *slab; /* lent by the pool: the answer's head and what came with it */
-    struct text rest;  /* of the answer: read, not handed out; in the slab or the caller's buffer */
-    char *buf;         /* the caller's, while upstream_read() waits */
+    struct http_parser *parser; /* lent by the pool, from the answer's first byte to its end */
+    struct slab *slab;          /* lent by the pool: the answer's head and what came with it */
+    struct text rest; /* of the answer: read, not handed out; in the slab or the caller's buffer */
+    char *buf;        /* the caller's, while upstream_read() waits */
     size_t buf_size;
     struct text piece;      /* what upstream_read() found */
     struct text *piece_out; /* where its caller wants it */
@@ -39,6 +39,7 @@ struct upstream {
     bool has_sent;
     bool is_sent_whole;
     bool keeps_alive;
+    bool answers_head; /* the job's method was HEAD */
 };
 
 /* One whose stream is not open yet: for upstream_connect(), and for tests, which open it as one end of a pair.  NULL: no
@@ -54,6 +55,8 @@ MUST_CHECK enum status upstream_connect(struct pool *pool, struct backend *backe
  * ST_UNAVAILABLE: it broke, and nothing had left. */
 MUST_CHECK enum status upstream_send(struct upstream *u, struct text head, struct text body,
                                      bool is_method_head, struct op *op);
+/* While that waits: head lies there now. */
+void upstream_move_head(struct upstream *u, struct text head);
 
 /* ST_OK: u->slab->head is the answer's head, until the first upstream_read().  1xx heads are skipped.
  * ST_UNAVAILABLE: lost.  ST_INVALID: what came is not HTTP, or its head is too large. */
@@ -71,7 +74,7 @@ static inline bool upstream_has_rest(const struct upstream *u)
 /* Has all of the answer been handed out? */
 static inline bool upstream_is_complete(const struct upstream *u)
 {
-    return u->parser.is_complete;
+    return u->parser && u->parser->is_complete;
 }
 
 /* Of an idle one: the backend has neither closed it, nor spoken unasked, which makes it unusable, too.  What was read in

@@ -107,13 +107,52 @@ static void unmap(struct address *address)
     *address = v4;
 }
 
+struct address_short address_shorten(const struct address *address)
+{
+    struct address_short out = {.len = MIN(address->len, (socklen_t)sizeof(out.v6))};
+
+    if (address->sa.sa_family == AF_UNIX)
+        out.len = sizeof(out.sa.sa_family);
+    memcpy(&out.v6, &address->storage, out.len);
+    return out;
+}
+
+struct address address_widen(const struct address_short *address)
+{
+    struct address out = {.len = address->len};
+
+    memcpy(&out.storage, &address->v6, address->len);
+    return out;
+}
+
+/* By hand: it is done for every request, and inet_ntop() is a printf. */
+static void print_v4(const struct in_addr *ip, struct text_out *out)
+{
+    unsigned char octets[sizeof(*ip)];
+    char buf[INET_ADDRSTRLEN];
+    size_t len = 0;
+
+    memcpy(octets, ip, sizeof(octets));
+    for (size_t i = 0; i < sizeof(octets); i++) {
+        unsigned octet = octets[i];
+
+        if (octet >= 100)
+            buf[len++] = (char)('0' + octet / 100);
+        if (octet >= 10)
+            buf[len++] = (char)('0' + octet / 10 % 10);
+        buf[len++] = (char)('0' + octet % 10);
+        buf[len++] = '.';
+    }
+    text_out_add(out, (struct text){buf, len - 1});
+}
+
 static void print_ip(struct address *address, struct text_out *out)
 {
     char cstr[INET6_ADDRSTRLEN];
-    const void *ip = address->sa.sa_family == AF_INET ? (void *)&v4_of(address)->sin_addr
-                                                      : (void *)&v6_of(address)->sin6_addr;
 
-    if (inet_ntop(address->sa.sa_family, ip, cstr, sizeof(cstr)))
+    if (address->sa.sa_family == AF_INET)
+        print_v4(&v4_of(address)->sin_addr, out);
+    else if (inet_ntop(AF_INET6, &v6_of(address)->sin6_addr, cstr, sizeof(cstr)))
         text_out_add(out, text_of(cstr));
 }
 

@@ -2,6 +2,7 @@
 /* address.h - where a socket listens or connects: IPv4, IPv6 or a Unix path. */
 #pragma once
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -16,6 +17,18 @@ struct address {
     };
     socklen_t len;
 };
+
+/* An address for keeping, a fifth as large: of a Unix socket only that it is one. */
+struct address_short {
+    union {
+        struct sockaddr sa;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    };
+    socklen_t len;
+};
+struct address_short address_shorten(const struct address *address);
+struct address address_widen(const struct address_short *address);
 
 /* Longest text that address_print writes, with the NUL. */
 #define ADDRESS_TEXT_MAX 128

@@ -17,16 +17,33 @@ struct arena_block {
 
 void arena_init(struct arena *arena, size_t limit_bytes)
 {
-    *arena = (struct arena){.limit_bytes = limit_bytes};
+    arena_init_from(arena, limit_bytes, NULL);
+}
+
+void arena_init_from(struct arena *arena, size_t limit_bytes, struct shelf *shelf)
+{
+    *arena = (struct arena){.limit_bytes = limit_bytes, .shelf = shelf};
+}
+
+/* Of an ordinary block. */
+static size_t block_bytes(const struct arena *arena)
+{
+    return arena->shelf ? arena->shelf->bytes - sizeof(struct arena_block) : BLOCK_BYTES;
+}
+
+static bool is_shelved(const struct arena *arena, size_t size)
+{
+    return arena->shelf && size == block_bytes(arena);
 }
 
 /* A block of that size, counted but in no list.  NULL when the limit or the memory is used up. */
 static struct arena_block *block_new(struct arena *arena, size_t size)
 {
+    struct arena_block *block;
+
     if (size > arena->limit_bytes - arena->total_bytes)
         return NULL;
-    struct arena_block *block = malloc(sizeof(*block) + size);
-
+    block = is_shelved(arena, size) ? shelf_take(arena->shelf) : malloc(sizeof(*block) + size);
     if (!block)
         return NULL;
     block->size = size;
@@ -59,10 +76,10 @@ void *arena_alloc(struct arena *arena, size_t len)
         return NULL;
     len = (len + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     if (!arena->blocks || arena->blocks->size - arena->used_bytes < len) {
-        if (len > BLOCK_BYTES / 4)
+        if (len > block_bytes(arena) / 4)
             return alloc_own_block(arena, len);
         size_t left = arena->limit_bytes - arena->total_bytes;
-        struct arena_block *block = block_new(arena, MAX(len, MIN(BLOCK_BYTES, left)));
+        struct arena_block *block = block_new(arena, MAX(len, MIN(block_bytes(arena), left)));
 
         if (!block)
             return NULL;
@@ -90,27 +107,6 @@ struct text arena_copy(struct arena *arena, struct text t)
     return (struct text){copy, t.len};
 }
 
-void arena_reset(struct arena *arena)
-{
-    struct arena_block *kept = NULL;
-    struct arena_block *block = arena->blocks;
-
-    while (block) {
-        struct arena_block *next = block->next;
-
-        if (!kept && block->size == BLOCK_BYTES)
-            kept = block;
-        else
-            free(block);
-        block = next;
-    }
-    if (kept)
-        kept->next = NULL;
-    arena->blocks = kept;
-    arena->used_bytes = 0;
-    arena->total_bytes = kept ? kept->size : 0;
-}
-
 void arena_fini(struct arena *arena)
 {
     struct arena_block *block = arena->blocks;
@@ -118,8 +114,11 @@ void arena_fini(struct arena *arena)
     while (block) {
         struct arena_block *next = block->next;
 
-        free(block);
+        if (is_shelved(arena, block->size))
+            shelf_give(arena->shelf, block);
+        else
+            free(block);
         block = next;
     }
-    arena_init(arena, arena->limit_bytes);
+    arena_init_from(arena, arena->limit_bytes, arena->shelf);
 }

@@ -68,12 +68,19 @@ struct terms {
     int64_t max_images_per_request;
     int64_t max_wait_ms; /* 0: never queue */
     enum store_down on_store_down;
-    int limits_len; /* 0: unlimited.  Those of one subject lie together: the account's (and account and model's) first, the
-                     * team's last */
-    struct limit limits[LIMITS_MAX];
     bool
         is_over_limits_max; /* more rules apply than LIMITS_MAX; the configuration refuses such policies */
+    int limits_len; /* 0: unlimited.  Those of one subject lie together: the account's (and account and model's) first, the
+                     * team's last */
+    struct limit
+        limits[LIMITS_MAX]; /* last: what is kept of terms ends with the limits that there are */
 };
+
+/* Bytes of terms, or of a copy of them, with so many limits. */
+static inline size_t terms_bytes(int limits_len)
+{
+    return offsetof(struct terms, limits) + (size_t)limits_len * sizeof(struct limit);
+}
 
 /* account->tier must be an index into policy->tiers, account->team into policy->teams or -1.  now_s is store time. */
 void policy_terms(const struct policy *policy, const struct account *account, const struct job *job,

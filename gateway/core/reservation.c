@@ -4,6 +4,8 @@
 
 #include "core/reservation.h"
 
+#include <string.h>
+
 static void lay_out_parts(struct reservation *r)
 {
     for (int i = 0; i < r->limits_len; i++) {
@@ -22,14 +24,12 @@ void reservation_init(struct reservation *r, const struct account *account,
                       const struct terms *terms, int64_t images, uint64_t id)
 {
     ASSERT(images >= 0);
-    *r = (struct reservation){
-        .state = RESERVATION_NONE,
-        .account = account->digest,
-        .id = id,
-        .held_images = images,
-        .limits_len = terms->limits_len,
-        .refused_by = -1,
-    };
+    memset(r, 0, reservation_bytes(terms->limits_len));
+    r->account = account->digest;
+    r->id = id;
+    r->held_images = images;
+    r->refused_by = -1;
+    r->limits_len = terms->limits_len;
     for (int i = 0; i < terms->limits_len; i++)
         r->limits[i].limit = terms->limits[i];
     lay_out_parts(r);

@@ -27,16 +27,12 @@ struct reserved_limit {
     bool is_over; /* a limit on trial that would have refused */
 };
 
-#define RESERVATION_TOKEN_MAX 168
 #define RESERVATION_PARTS_MAX 2
 
-/* The store's handle of one part. */
+/* Limits that a store charges in one call. */
 struct reservation_part {
     int first, len; /* limits[first .. first+len) */
     bool is_held;
-    uint32_t bucket;
-    int token_len;
-    unsigned char token[RESERVATION_TOKEN_MAX];
     int64_t sure_until_us; /* store time until which nobody can have given it back */
     void *renewal;         /* the store's request on its way, that tells; NULL: none */
     void *commit;          /* likewise */
@@ -49,16 +45,27 @@ struct reservation {
     int64_t held_images;
     int64_t used_images; /* once settled */
     int64_t expires_us;  /* store time; renewed by the store while the gateway lives */
-    int limits_len;
-    struct reserved_limit limits[LIMITS_MAX];
-    int refused_by; /* index of the limit that refused, else -1 */
+    int refused_by;      /* index of the limit that refused, else -1 */
 
     /* The store's own. */
     struct list live;         /* while HELD or COMMITTED: in the worker's list, for renewing */
     struct local_hold *local; /* quota/local.c's; NULL: held in the store itself */
+    int64_t
+        asked_us; /* store time: chooses slots and segments, so it makes the same token at any time */
+    uint32_t buckets; /* likewise: among how many the part's is chosen */
     int parts_len;
     struct reservation_part parts[RESERVATION_PARTS_MAX];
+
+    int limits_len;
+    struct reserved_limit limits[LIMITS_MAX]; /* last: there may be room for limits_len alone */
 };
+
+/* The room that reservation_init() needs for so many limits. */
+static inline size_t reservation_bytes(int limits_len)
+{
+    return offsetof(struct reservation, limits) +
+           (size_t)limits_len * sizeof(struct reserved_limit);
+}
 
 /* A fresh one, state NONE, its parts laid out by subject group (SCOPE_TEAM is a group of its own). */
 void reservation_init(struct reservation *r, const struct account *account,

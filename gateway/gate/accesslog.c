@@ -81,7 +81,7 @@ static void field_time(struct line *line, int64_t wall_us)
 /* What is on trial, and would have refused; what was let pass unseen by the store. */
 static void trial_fields(struct line *line, const struct request *req)
 {
-    const struct reservation *r = &req->reservation;
+    const struct reservation *r = req->reservation;
 
     if (req->trial != REASON_NONE)
         field_word(line, "trial", admission_reason_name(req->trial));

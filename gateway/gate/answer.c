@@ -19,7 +19,7 @@
 
 static const struct reserved_limit *refused_limit(const struct request *req)
 {
-    const struct reservation *r = &req->reservation;
+    const struct reservation *r = req->reservation;
     bool is_by_limit = outcome_rows[req->outcome].problem == PROBLEM_QUOTA;
 
     return is_by_limit && r->refused_by >= 0 ? &r->limits[r->refused_by] : NULL;
@@ -86,12 +86,18 @@ static void print_quota_message(const struct request *req, const struct reserved
     text_out_char(out, '.');
 }
 
+static struct complaint complaint_of(const struct request *req)
+{
+    return req->complaint ? *req->complaint : (struct complaint){.message = TEXT_NONE};
+}
+
 static void print_message(const struct request *req, struct text_out *out)
 {
+    struct complaint complaint = complaint_of(req);
     const struct outcome_row *row = &outcome_rows[req->outcome];
 
-    if (req->outcome == OUTCOME_INVALID_REQUEST && req->complaint.message.len)
-        text_out_add(out, req->complaint.message);
+    if (req->outcome == OUTCOME_INVALID_REQUEST && complaint.message.len)
+        text_out_add(out, complaint.message);
     else if (req->outcome == OUTCOME_QUOTA_EXHAUSTED)
         print_quota_message(req, refused_limit(req), out);
     else if (req->outcome == OUTCOME_SERVICE_LIMIT && is_hopeless(req))
@@ -101,7 +107,7 @@ static void print_message(const struct request *req, struct text_out *out)
         text_out_printf(out,
                         "'n' is %lld; an account of this tier may ask for at most %lld images "
                         "in one request.",
-                        (long long)req->job.images, (long long)req->terms.max_images_per_request);
+                        (long long)req->job.images, (long long)req->terms->max_images_per_request);
     else
         text_out_add(out, text_of(row->message ? row->message : req->message->text));
 }
@@ -116,7 +122,7 @@ static void write_body(const struct request *req, struct text_out *body)
         .status = row->status,
         .type = row->type,
         .code = row->code,
-        .param = req->outcome == OUTCOME_TOO_MANY_IMAGES ? TEXT("n") : req->complaint.param,
+        .param = req->outcome == OUTCOME_TOO_MANY_IMAGES ? TEXT("n") : complaint_of(req).param,
         .reason = row->word,
         .problem_type = problem_uri(row->problem),
         .title = http_reason(row->status),

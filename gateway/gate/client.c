@@ -169,11 +169,13 @@ static enum status parse_head(struct client *c)
     struct slab *slab = c->slab;
     size_t consumed = 0;
     enum status st =
-        http_parser_head(&c->parser, slab->bytes + slab->at, slab->len - slab->at, &consumed);
+        http_parser_head(&c->slab->parser, slab->bytes + slab->at, slab->len - slab->at, &consumed);
 
     slab->at = st == ST_PENDING ? slab->len : slab->at + consumed;
-    if (st == ST_OK)
+    if (st == ST_OK) {
         c->head_len = slab->at;
+        c->is_read = c->slab->parser.is_complete;
+    }
     return st;
 }
 
@@ -184,7 +186,7 @@ static enum status head_step(struct client *c)
         enum status st = read_more(c, &len);
 
         if (st == ST_LIMIT) {
-            c->parser.fault = HTTP_FAULT_HEAD_TOO_LARGE;
+            c->slab->parser.fault = HTTP_FAULT_HEAD_TOO_LARGE;
             return ST_INVALID;
         }
         if (st != ST_OK)
@@ -199,8 +201,10 @@ enum status client_await_head(struct client *c, struct op *op)
 {
     enum status st;
 
+    c->is_read = false;
     slab_compact(c->slab);
-    http_parser_next(&c->parser, &c->slab->head);
+    http_parser_init(&c->slab->parser, HTTP_REQUESTS, &c->gate->limits);
+    http_parser_next(&c->slab->parser, &c->slab->head);
     st = parse_head(c);
     return st == ST_PENDING ? wait_for_bytes(c, head_step, op) : st;
 }
@@ -208,20 +212,22 @@ enum status client_await_head(struct client *c, struct op *op)
 /* Moves body bytes that are at hand in [*at, len) of `bytes` to the body.  ST_OK: the body is whole. */
 static enum status take_body(struct client *c, const char *bytes, size_t *at, size_t len)
 {
-    while (*at < len && !c->parser.is_complete) {
+    while (*at < len && !c->is_read) {
         struct text piece = TEXT_NONE;
         size_t consumed = 0;
-        enum status st = http_parser_body(&c->parser, bytes + *at, len - *at, &consumed, &piece);
+        enum status st =
+            http_parser_body(&c->slab->parser, bytes + *at, len - *at, &consumed, &piece);
 
         if (st != ST_OK)
             return st;
+        c->is_read = c->slab->parser.is_complete;
         *at += consumed;
         if (c->body)
             st = body_append(c->body, piece);
         if (st != ST_OK)
             return st;
     }
-    return c->parser.is_complete ? ST_OK : ST_PENDING;
+    return c->is_read ? ST_OK : ST_PENDING;
 }
 
 static enum status take_body_from_slab(struct client *c)
@@ -245,8 +251,8 @@ static enum status body_step(struct client *c)
         size_t len = 0, at = 0;
         enum status st;
 
-        if (c->parser.body_left > 0) {
-            size_t size = (size_t)MIN((int64_t)gate->buffer_size, c->parser.body_left);
+        if (c->slab->parser.body_left > 0) {
+            size_t size = (size_t)MIN((int64_t)gate->buffer_size, c->slab->parser.body_left);
 
             st = stream_read(&c->stream, gate->buffer, size, &len);
             if (st == ST_OK)
@@ -272,7 +278,7 @@ enum status client_await_body(struct client *c, struct body *body, struct op *op
     c->body = body;
     if (c->is_gone)
         return ST_CLOSED;
-    if (c->parser.is_complete)
+    if (c->is_read)
         return ST_OK;
     st = take_body_from_slab(c);
     if (st == ST_PENDING)
@@ -283,9 +289,9 @@ enum status client_await_body(struct client *c, struct body *body, struct op *op
 bool client_skip_body(struct client *c)
 {
     c->body = NULL;
-    if (c->parser.is_complete)
+    if (c->is_read)
         return true;
-    return c->slab && c->parser.is_head_done && take_body_from_slab(c) == ST_OK;
+    return c->slab && c->slab->parser.is_head_done && take_body_from_slab(c) == ST_OK;
 }
 
 void client_release_head(struct client *c)
@@ -293,6 +299,7 @@ void client_release_head(struct client *c)
     if (c->slab && c->slab->at == c->slab->len)
         slab_give(&c->gate->slabs, &c->slab);
     c->head_len = 0;
+    gate_trim_later(c->gate);
 }
 
 /* The first bytes of a request, or the end, on an idle connection.  Where bytes are there already, the request waits in
@@ -478,10 +485,9 @@ struct client *client_new(struct gate *gate, const struct address *from)
     if (!c)
         return NULL;
     c->gate = gate;
-    c->peer = *from;
+    c->peer = address_shorten(from);
     c->stream.ready = on_ready;
     timer_init(&c->timer, on_timer);
-    http_parser_init(&c->parser, HTTP_REQUESTS, &gate->limits);
     list_init(&c->link);
     return c;
 }
@@ -528,7 +534,7 @@ void client_close_idle(struct client *c)
 /* After the last answer: at once where all that came was read, else gently. */
 static void end(struct client *c)
 {
-    bool is_all_read = c->parser.is_complete && !c->slab;
+    bool is_all_read = c->is_read && !c->slab;
 
     if (c->is_gone || c->must_reset || is_all_read || c->is_half_closed)
         client_close(c);

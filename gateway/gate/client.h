@@ -24,17 +24,17 @@ struct client {
     struct list link;    /* in gate->clients, or in gate->eager: a request that was sent ahead */
     struct retired retired;
     struct timer timer; /* idle, write or lingering */
-    struct http_parser parser;
-    struct slab *slab; /* lent by the gate: the head at work, and bytes not used yet */
-    size_t head_len;   /* bytes at the slab's start that hold that head; they must not move */
-    struct op *op;     /* what the request waits for from this client; NULL: nothing */
+    struct slab *slab;  /* lent by the gate: the head at work, and bytes not used yet */
+    size_t head_len;    /* bytes at the slab's start that hold that head; they must not move */
+    struct op *op;      /* what the request waits for from this client; NULL: nothing */
     enum status (*step)(struct client *c);
     struct body *body; /* lent by the request while its body is read */
     char *backlog;     /* owned: answer bytes that the socket did not take */
     size_t backlog_at, backlog_len, backlog_size;
-    struct address peer;
+    struct address_short peer;
     bool is_gone;
     bool is_half_closed;
+    bool is_read;    /* the request, to its end */
     bool must_close; /* after this answer */
     bool must_reset; /* the answer broke off and must not look whole */
     bool is_lingering;
@@ -51,7 +51,7 @@ void client_stop(struct client *c);
 /* Closes it if it has no request. */
 void client_close_idle(struct client *c);
 
-/* ST_OK: slab->head is whole.  ST_CLOSED: the client ended first.  ST_INVALID: parser.fault says why. */
+/* ST_OK: slab->head is whole.  ST_CLOSED: the client ended first.  ST_INVALID: slab->parser.fault says why. */
 MUST_CHECK enum status client_await_head(struct client *c, struct op *op);
 /* All of the body.  ST_OK, ST_LIMIT, ST_INVALID, ST_CLOSED, ST_NOMEM, ST_UNAVAILABLE (spool file). */
 MUST_CHECK enum status client_await_body(struct client *c, struct body *body, struct op *op);

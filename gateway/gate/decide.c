@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* decide.c - POLICY and DECIDE: the terms of this account, and the verdict.      Runs on: worker.
  * Both judge what is at hand; neither waits, and no quota has been touched yet. */
+#include <string.h>
+
 #include "gate/request.h"
 
 static void resolve(const struct request *req, const struct job *job, struct terms *out)
@@ -9,17 +11,24 @@ static void resolve(const struct request *req, const struct job *job, struct ter
                  quota_now_us(req->gate->quota) / 1000000, out);
 }
 
+/* ST_OK or ST_NOMEM. */
 enum status policy_begin(struct request *req)
 {
-    resolve(req, &req->job, &req->terms);
+    struct terms terms;
+    size_t bytes;
+
+    resolve(req, &req->job, &terms);
+    bytes = terms_bytes(terms.limits_len);
+    req->terms = arena_alloc(&req->arena, bytes);
+    if (!req->terms)
+        return ST_NOMEM;
+    memcpy(req->terms, &terms, bytes);
     return ST_OK;
 }
 
 enum step policy_end(struct request *req, enum status st)
 {
-    UNUSED(req);
-    ASSERT(st == ST_OK);
-    return STEP_NEXT;
+    return st == ST_OK ? STEP_NEXT : request_end_with(req, OUTCOME_NO_MEMORY);
 }
 
 static struct verdict decide(const struct request *req, const struct terms *terms,
@@ -48,7 +57,7 @@ enum outcome decide_before_body(struct request *req)
 
     resolve(req, &least, &terms);
     if (reserve_is_denied(req, &terms)) {
-        const struct reservation *r = &req->reservation;
+        const struct reservation *r = req->reservation;
 
         stats_add(&req->gate->stats, STAT_DENIED_HITS, 0, 1);
         return outcome_of_limit(r->limits[r->refused_by].limit.rule.kind);
@@ -64,7 +73,7 @@ enum outcome decide_before_body(struct request *req)
 
 enum status decide_begin(struct request *req)
 {
-    req->verdict = judge(req, &req->terms, &req->job);
+    req->verdict = judge(req, req->terms, &req->job);
     return ST_OK;
 }
 
@@ -73,7 +82,7 @@ static void judge_trial(struct request *req)
 {
     struct load_view view = gate_view(req, false);
 
-    req->trial = admission_trial(&req->terms, &req->job, &view, &req->config->policy.ladder);
+    req->trial = admission_trial(req->terms, &req->job, &view, &req->config->policy.ladder);
     if (req->trial != REASON_NONE)
         stats_add(&req->gate->stats, STAT_TRIALS, (int)outcome_of_reason(req->trial), 1);
 }

@@ -8,9 +8,7 @@ static enum status connect_and_send(struct request *req);
 
 int64_t dispatch_budget(const struct request *req)
 {
-    return req->upstream && stream_is_open(&req->upstream->stream) && req->job_head.len
-               ? req->config->answer_idle_ms
-               : req->config->connect_timeout_ms;
+    return req->is_sending ? req->config->answer_idle_ms : req->config->connect_timeout_ms;
 }
 
 void dispatch_release(struct request *req)
@@ -46,6 +44,7 @@ static enum status try_another(struct request *req)
     return queue_take_slot(req) ? connect_and_send(req) : ST_UNAVAILABLE;
 }
 
+/* Where the backend does not take the head at once, it waits in the arena. */
 static enum status send_job(struct request *req)
 {
     struct text body = TEXT_NONE;
@@ -53,10 +52,22 @@ static enum status send_job(struct request *req)
 
     if (st)
         return st;
-    req->job_head = forward_job_head(req, &req->client->slab->head);
-    if (!req->job_head.len)
+    struct text head = forward_job_head(req);
+
+    if (!head.len)
         return ST_NOMEM;
-    return upstream_send(req->upstream, req->job_head, body, req->is_method_head, &req->op);
+    req->is_sending = true;
+    st = upstream_send(req->upstream, head, body, req->is_method_head, &req->op);
+    if (st != ST_PENDING)
+        return st;
+    struct text kept = arena_copy(&req->arena, head);
+
+    if (!kept.len) {
+        op_cancel(&req->op);
+        return ST_NOMEM;
+    }
+    upstream_move_head(req->upstream, kept);
+    return ST_PENDING;
 }
 
 /* Nothing had left when it broke: an idle upstream was closed in this very moment, or a new one at once. */
@@ -75,7 +86,7 @@ static enum status connect_and_send(struct request *req)
     struct gate *gate = req->gate;
     enum status st;
 
-    req->job_head = TEXT_NONE;
+    req->is_sending = false;
     req->upstream = pool_take(&gate->pool, req->backend);
     if (req->upstream)
         return after_send(req, send_job(req), true);
@@ -89,10 +100,9 @@ static enum status connect_and_send(struct request *req)
 static void on_op(struct op *op, enum status st)
 {
     struct request *req = container_of(op, struct request, op);
-    bool is_connecting = req->job_head.len == 0;
 
     timer_clear(&req->timer);
-    if (is_connecting)
+    if (!req->is_sending)
         st = st == ST_OK ? after_send(req, send_job(req), false) : try_another(req);
     else if (!req->upstream->has_sent)
         st = try_another(req);

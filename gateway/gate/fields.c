@@ -26,7 +26,7 @@ static int64_t seconds_to_reset(const struct request *req, const struct reserved
 /* Images that this request held and does not use: given back, or about to be. */
 static int64_t returned_images(const struct request *req)
 {
-    const struct reservation *r = &req->reservation;
+    const struct reservation *r = req->reservation;
 
     if (r->state == RESERVATION_SETTLED)
         return r->held_images - r->used_images;
@@ -85,7 +85,7 @@ static void write_policy(const struct reservation *r, struct text_out *out)
 
 static void write_limits(const struct request *req, struct text_out *out)
 {
-    const struct reservation *r = &req->reservation;
+    const struct reservation *r = req->reservation;
     struct text separator = TEXT("RateLimit: ");
 
     for (int i = 0; i < r->limits_len; i++) {
@@ -116,7 +116,7 @@ static void write_nearest(const struct request *req, const struct reserved_limit
 /* The store was asked about these limits, and answered. */
 static bool knows_limits(const struct request *req)
 {
-    const struct reservation *r = &req->reservation;
+    const struct reservation *r = req->reservation;
 
     return r->limits_len > 0 && (r->state != RESERVATION_NONE || r->refused_by >= 0);
 }
@@ -135,9 +135,9 @@ void fields_write(struct request *req, struct text_out *out)
 {
     http_write_field(out, TEXT("x-request-id"), text_of(req->id));
     if (knows_limits(req)) {
-        const struct reserved_limit *nearest = reservation_tightest(&req->reservation);
+        const struct reserved_limit *nearest = reservation_tightest(req->reservation);
 
-        write_policy(&req->reservation, out);
+        write_policy(req->reservation, out);
         write_limits(req, out);
         if (nearest && is_told(nearest))
             write_nearest(req, nearest, out);

@@ -4,11 +4,16 @@
  * for this gateway.  Accept-Encoding of a counted job stays here too: only an answer in clear can be counted. */
 #include <string.h>
 
+#include "gate/ids.h"
 #include "gate/request.h"
 #include "http/writer.h"
 
-/* Room for the fields that are added to a head, and for the path of a backend. */
-#define ADDED_BYTES 4096
+/* What a job's head is made from, whichever backend it goes to. */
+struct job_head {
+    struct text method;
+    struct text path;   /* with the query */
+    struct text fields; /* but Host; and the end of the head */
+};
 
 enum drop { DROP_ALWAYS, DROP_IF_COUNTED, DROP_IF_KEY_IS_OURS, DROP_IF_NEW_TRACE };
 
@@ -31,12 +36,13 @@ static const struct {
     {{"x-api-key", 9}, DROP_IF_KEY_IS_OURS},
 };
 
-static bool job_drops_field(const struct request *req, const struct http_field *field)
+static bool job_drops_field(const struct request *req, const struct http_field *field,
+                            bool keeps_trace)
 {
     if (field->is_hop_by_hop)
         return true;
     for (size_t i = 0; i < ARRAY_LEN(job_drops); i++) {
-        if (!text_equal_nocase(field->name, job_drops[i].name))
+        if (!http_name_equal(field->name, job_drops[i].name))
             continue;
         switch (job_drops[i].drop) {
         case DROP_ALWAYS:
@@ -46,10 +52,25 @@ static bool job_drops_field(const struct request *req, const struct http_field *
         case DROP_IF_KEY_IS_OURS:
             return req->identity.hides_key;
         case DROP_IF_NEW_TRACE:
-            return !req->keeps_tracestate;
+            return !keeps_trace;
         }
     }
     return false;
+}
+
+/* A line of a head that was parsed, as it came: nothing in it can end it early. */
+static void copy_field(struct text_out *out, const struct http_field *field)
+{
+    const char *end = field->value.ptr + field->value.len;
+
+    if (field->value.len > 0 && end[0] == '\r') {
+        text_out_add(out, (struct text){field->name.ptr, (size_t)(end - field->name.ptr) + 2});
+        return;
+    }
+    text_out_add(out, field->name);
+    text_out_add(out, TEXT(": "));
+    text_out_add(out, field->value);
+    text_out_add(out, TEXT("\r\n"));
 }
 
 /* All lines of a list field as one, and what is added to it.  What stood before is kept only where a trusted proxy said
@@ -75,64 +96,122 @@ static void write_forwarded(struct request *req, const struct http_head *head, s
 {
     const struct http_head *before = head_peer_is_trusted(req) ? head : NULL;
     char host[ADDRESS_TEXT_MAX], element[ADDRESS_TEXT_MAX + 64];
+    struct address from = address_widen(&req->client->peer);
     struct text_out peer, forwarded;
 
     text_out_init(&peer, host, sizeof(host));
-    address_print_host(&req->client->peer, &peer);
+    address_print_host(&from, &peer);
+    bool is_v6 = memchr(host, ':', peer.len) != NULL;
+
     text_out_init(&forwarded, element, sizeof(element));
-    if (memchr(host, ':', peer.len))
-        text_out_printf(&forwarded, "for=\"[%s]\";proto=http", host);
-    else
-        text_out_printf(&forwarded, "for=%s;proto=http", host);
+    text_out_add(&forwarded, is_v6 ? TEXT("for=\"[") : TEXT("for="));
+    text_out_add(&forwarded, text_out_text(&peer));
+    text_out_add(&forwarded, is_v6 ? TEXT("]\";proto=http") : TEXT(";proto=http"));
     write_appended(out, TEXT("x-forwarded-for"), before, text_out_text(&peer));
     write_appended(out, TEXT("forwarded"), before, text_out_text(&forwarded));
     write_appended(out, TEXT("via"), head, TEXT("1.1 meltguard"));
-    http_write_field(out, TEXT("x-forwarded-proto"), TEXT("http"));
+    text_out_add(out, TEXT("x-forwarded-proto: http\r\n"));
 }
 
-/* A field takes at most one byte more than it took before, and was at least four bytes long. */
-static size_t room_for(const struct http_head *head)
+static void write_path(const struct http_head *head, struct text_out *out)
 {
-    return head->head_bytes * 2 + ADDED_BYTES;
-}
-
-static void write_target(const struct request *req, const struct http_head *head,
-                         struct text_out *out)
-{
-    text_out_add(out, head->method_text);
-    text_out_char(out, ' ');
-    text_out_add(out, text_of(req->backend->path));
     text_out_add(out, head->path);
     if (head->query.ptr) {
         text_out_char(out, '?');
         text_out_add(out, head->query);
     }
-    text_out_add(out, TEXT(" HTTP/1.1\r\n"));
 }
 
-struct text forward_job_head(struct request *req, const struct http_head *head)
+static void write_job_fields(struct request *req, const struct http_head *head,
+                             struct text_out *out)
+{
+    char trace[TRACEPARENT_LEN + 1];
+    bool keeps_trace = ids_traceparent(req->gate, head, trace);
+
+    for (int i = 0; i < head->fields_len; i++) {
+        if (!job_drops_field(req, &head->fields[i], keeps_trace))
+            copy_field(out, &head->fields[i]);
+    }
+    if (head->has_body || head->method == METHOD_POST)
+        http_write_int_field(out, TEXT("content-length"), (int64_t)req->body.len);
+    text_out_add(out, TEXT("x-request-id: "));
+    text_out_add(out, text_of(req->id));
+    text_out_add(out, TEXT("\r\ntraceparent: "));
+    text_out_add(out, (struct text){trace, TRACEPARENT_LEN});
+    text_out_add(out, TEXT("\r\n"));
+    write_forwarded(req, head, out);
+    http_write_end(out);
+}
+
+static void write_job_start(const struct request *req, struct text method, struct text_out *out)
+{
+    text_out_add(out, method);
+    text_out_char(out, ' ');
+    text_out_add(out, text_of(req->backend->path));
+}
+
+static void write_host(const struct request *req, struct text_out *out)
+{
+    text_out_add(out, TEXT(" HTTP/1.1\r\n"));
+    http_write_field(out, TEXT("host"), text_of(req->backend->host_port));
+}
+
+static struct text_out scratch_out(const struct gate *gate)
 {
     struct text_out out;
 
-    /* The same for each backend that is tried. */
-    if (!req->job_head_buf)
-        req->job_head_buf = arena_alloc(&req->arena, room_for(head));
-    if (!req->job_head_buf)
-        return TEXT_NONE;
-    text_out_init(&out, req->job_head_buf, room_for(head));
-    write_target(req, head, &out);
-    http_write_field(&out, TEXT("host"), text_of(req->backend->host_port));
-    for (int i = 0; i < head->fields_len; i++) {
-        if (!job_drops_field(req, &head->fields[i]))
-            http_write_field(&out, head->fields[i].name, head->fields[i].value);
+    text_out_init(&out, gate->scratch, gate->scratch_size);
+    return out;
+}
+
+static struct text text_if_whole(const struct text_out *out)
+{
+    return out->is_full ? TEXT_NONE : text_out_text(out);
+}
+
+struct text forward_job_head(struct request *req)
+{
+    const struct job_head *kept = req->job_head;
+    struct text_out out = scratch_out(req->gate);
+
+    if (kept) {
+        write_job_start(req, kept->method, &out);
+        text_out_add(&out, kept->path);
+        write_host(req, &out);
+        text_out_add(&out, kept->fields);
+    } else {
+        const struct http_head *head = &req->client->slab->head;
+
+        write_job_start(req, head->method_text, &out);
+        write_path(head, &out);
+        write_host(req, &out);
+        write_job_fields(req, head, &out);
     }
-    if (head->has_body || head->method == METHOD_POST)
-        http_write_int_field(&out, TEXT("content-length"), (int64_t)req->body.len);
-    http_write_field(&out, TEXT("x-request-id"), text_of(req->id));
-    http_write_field(&out, TEXT("traceparent"), text_of(req->traceparent));
-    write_forwarded(req, head, &out);
-    http_write_end(&out);
-    return out.is_full ? TEXT_NONE : text_out_text(&out);
+    return text_if_whole(&out);
+}
+
+bool forward_keep_job(struct request *req)
+{
+    const struct http_head *head = &req->client->slab->head;
+    struct job_head *kept = arena_alloc(&req->arena, sizeof(*kept));
+    struct text_out out = scratch_out(req->gate);
+
+    write_path(head, &out);
+    size_t path_len = out.len;
+
+    write_job_fields(req, head, &out);
+    size_t fields_len = out.len - path_len;
+
+    text_out_add(&out, head->method_text);
+    struct text all = arena_copy(&req->arena, text_if_whole(&out));
+
+    if (!kept || !all.len)
+        return false;
+    kept->path = (struct text){all.ptr, path_len};
+    kept->fields = (struct text){all.ptr + path_len, fields_len};
+    kept->method = (struct text){all.ptr + path_len + fields_len, head->method_text.len};
+    req->job_head = kept;
+    return true;
 }
 
 /* How the answer's end will be told to this client (RFC 9112 6.3). */
@@ -158,27 +237,23 @@ static bool is_ours(struct text name)
 
 static bool answer_drops_field(const struct http_field *field)
 {
-    return field->is_hop_by_hop || text_equal_nocase(field->name, TEXT("content-length")) ||
-           text_equal_nocase(field->name, TEXT("x-request-id")) || is_ours(field->name);
+    return field->is_hop_by_hop || http_name_equal(field->name, TEXT("content-length")) ||
+           http_name_equal(field->name, TEXT("x-request-id")) || is_ours(field->name);
 }
 
 struct text forward_answer_head(struct request *req, const struct http_head *head)
 {
-    struct text_out out;
-    char *buf = arena_alloc(&req->arena, room_for(head));
+    struct text_out out = scratch_out(req->gate);
 
-    if (!buf)
-        return TEXT_NONE;
-    text_out_init(&out, buf, room_for(head));
     http_write_status(&out, head->status);
     for (int i = 0; i < head->fields_len; i++) {
         if (!answer_drops_field(&head->fields[i]))
-            http_write_field(&out, head->fields[i].name, head->fields[i].value);
+            copy_field(&out, &head->fields[i]);
     }
     if (!head_field(head, TEXT("date")).ptr)
         http_write_date(&out, loop_wall_us(req->gate->loop));
     write_framing(req, head, &out);
     fields_write(req, &out);
     http_write_end(&out);
-    return out.is_full ? TEXT_NONE : text_out_text(&out);
+    return text_if_whole(&out);
 }

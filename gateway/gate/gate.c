@@ -10,7 +10,13 @@
 #include "gate/client.h"
 #include "gate/request.h"
 
-#define BUFFER_BYTES ((size_t)256 << 10)
+/* Of 64 KiB to 1 MiB, large answers cost least with this. */
+#define BUFFER_BYTES ((size_t)512 << 10)
+/* Fields that are added to a head, the path of a backend, and what the same fields take once more. */
+#define ADDED_BYTES   4096
+#define TRIM_EVERY_US 250000
+/* What most requests keep from their head to their end. */
+#define REQUEST_BLOCK_BYTES 512
 /* Behind the largest head there is always room to read on. */
 #define SLAB_SPARE_BYTES 4096
 
@@ -124,6 +130,27 @@ struct load_view gate_view(const struct request *req, bool is_fresh)
     };
 }
 
+/* --- memory ------------------------------------------------------------------------------------------------------------- */
+
+static void set_trim(struct gate *gate)
+{
+    timer_set(gate->loop, &gate->trim, loop_now_us(gate->loop) + TRIM_EVERY_US);
+}
+
+static void on_trim(struct timer *timer)
+{
+    struct gate *gate = container_of(timer, struct gate, trim);
+
+    if (slab_pool_trim(&gate->slabs))
+        set_trim(gate);
+}
+
+void gate_trim_later(struct gate *gate)
+{
+    if (slab_pool_is_large(&gate->slabs) && !timer_is_set(&gate->trim))
+        set_trim(gate);
+}
+
 /* xorshift64*, seeded by the kernel: for ids and jitter, not for secrets. */
 uint64_t gate_random(struct gate *gate)
 {
@@ -151,12 +178,18 @@ static void set_up(struct gate *gate, const struct gate_terms *terms)
     gate->limits = (struct http_limits){(size_t)terms->config->target_bytes,
                                         (size_t)terms->config->head_bytes};
     gate->buffer_size = BUFFER_BYTES;
+    gate->scratch_size = 2 * gate->limits.head_bytes + ADDED_BYTES;
     gate->kick.deliver = deliver_kick;
     list_init(&gate->clients);
     list_init(&gate->eager);
     list_init(&gate->waiting);
+    timer_init(&gate->trim, on_trim);
     turn_hook_init(&gate->eager_hook, run_eager);
     turn_hook_init(&gate->offer_hook, run_offer);
+    shelf_init(&gate->requests, sizeof(struct request));
+    shelf_init(&gate->blocks, REQUEST_BLOCK_BYTES);
+    gate->nothing_held.refused_by = -1;
+    list_init(&gate->nothing_held.live);
     slab_pool_init(&gate->slabs, (size_t)terms->config->head_bytes + SLAB_SPARE_BYTES);
     gate->log.fd = -1;
     if (getrandom(&gate->random, sizeof(gate->random), 0) < 0 || gate->random == 0)
@@ -191,9 +224,10 @@ enum status gate_open(const struct gate_terms *terms, struct gate **out)
     if (!gate)
         return ST_NOMEM;
     set_up(gate, terms);
-    gate->buffer = malloc(BUFFER_BYTES);
+    gate->buffer = malloc(gate->buffer_size);
+    gate->scratch = malloc(gate->scratch_size);
     gate->loads = calloc((size_t)gate->backends->len, sizeof(*gate->loads));
-    if (gate->buffer && gate->loads)
+    if (gate->buffer && gate->scratch && gate->loads)
         st = open_parts(gate, terms);
     if (st) {
         gate_end(gate);
@@ -226,9 +260,14 @@ void gate_free(struct gate **where)
     if (!gate)
         return;
     *where = NULL;
+    pool_free(&gate->pool);
+    shelf_fini(&gate->blocks);
+    shelf_fini(&gate->requests);
+    timer_clear(&gate->trim);
     slab_pool_fini(&gate->slabs);
     stats_fini(&gate->stats);
     free(gate->loads);
+    free(gate->scratch);
     free(gate->buffer);
     config_unref(&gate->config);
     free(gate);

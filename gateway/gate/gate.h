@@ -50,11 +50,17 @@ struct gate {
     struct shares shares; /* once there is a quota */
     struct pool pool;
     struct slab_pool slabs;
+    struct timer trim; /* set while there may be slabs that nobody needs */
     struct http_limits limits;
     struct stats stats;
     struct accesslog log;
     char *buffer; /* owned: for reading what is used up at once */
     size_t buffer_size;
+    char *scratch; /* owned: heads that are written here, and sent before the next one */
+    size_t scratch_size;
+    struct shelf requests;
+    struct shelf blocks;             /* of their arenas */
+    struct reservation nothing_held; /* not written to */
 
     struct list clients; /* all, but for those in eager */
     int clients_len;
@@ -100,6 +106,8 @@ void gate_accept(struct gate *gate, int fd, const struct address *from);
 
 /* The load as this request may see it: as of this turn, or fresh.  Valid until the next call. */
 struct load_view gate_view(const struct request *req, bool is_fresh);
+/* Slabs were given back: those of a crowd that has gone are freed soon. */
+void gate_trim_later(struct gate *gate);
 uint64_t gate_random(struct gate *gate);
 /* A slot of this backend was given back: for who waits here, or else at another worker. */
 void gate_slot_is_free(struct gate *gate, const struct backend *backend);

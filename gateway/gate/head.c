@@ -78,10 +78,12 @@ static void find_route(struct request *req, const struct http_head *head)
     }
 }
 
-static bool is_trusted_proxy(const struct config *config, const struct address *address)
+static bool is_trusted_proxy(const struct config *config, const struct address_short *address)
 {
+    struct address wide = address_widen(address);
+
     for (int i = 0; i < config->trusted_proxies_len; i++) {
-        if (address_prefix_holds(&config->trusted_proxies[i], address))
+        if (address_prefix_holds(&config->trusted_proxies[i], &wide))
             return true;
     }
     return false;
@@ -105,7 +107,7 @@ static bool walk_back(struct request *req, struct text list)
             at--;
         if (ids_forwarded_address(text_trim((struct text){list.ptr + at, list.len - at}), &address))
             return false;
-        req->from = address;
+        req->from = address_shorten(&address);
         list.len = at > 0 ? at - 1 : 0;
     }
     return true;
@@ -122,10 +124,20 @@ static void find_client(struct request *req, const struct http_head *head)
     }
 }
 
+static void keep_id(struct request *req, const struct http_head *head)
+{
+    char id[REQUEST_ID_MAX + 1];
+    struct text kept;
+
+    ids_request(req->gate, head, id);
+    kept = arena_copy(&req->arena, text_of(id));
+    if (kept.len)
+        req->id = kept.ptr;
+}
+
 static void keep_facts(struct request *req, const struct http_head *head)
 {
-    ids_request(req->gate, head, req->id);
-    req->keeps_tracestate = ids_traceparent(req->gate, head, req->traceparent);
+    keep_id(req, head);
     req->message = policy_message(&req->config->policy, head_field(head, TEXT("accept-language")));
     req->wants_problem = problem_is_preferred(head_field(head, TEXT("accept")));
     req->is_version_1_0 = head->minor_version == 0;
@@ -145,9 +157,9 @@ enum step head_end(struct request *req, enum status st)
         return STEP_NEXT;
     }
     req->client->must_close = true;
-    ids_request(req->gate, NULL, req->id);
+    keep_id(req, NULL);
     if (st == ST_INVALID)
-        return request_end_with(req, outcome_of_fault(req->client->parser.fault));
+        return request_end_with(req, outcome_of_fault(req->client->slab->parser.fault));
     if (st == ST_TIMEOUT)
         return request_end_with(req, OUTCOME_HEAD_TIMEOUT);
     return request_end_with(req, st == ST_NOMEM ? OUTCOME_NO_MEMORY : OUTCOME_CLIENT_GONE);

@@ -7,11 +7,13 @@ static void on_waited(struct op *op, enum status st);
 /* The head stays in the client's slab until the body is read, so it is there after each wait. */
 static enum status resolve(struct request *req)
 {
+    struct address peer = address_widen(&req->client->peer);
+    struct address from = address_widen(&req->from);
     struct identity_ask ask = {
         .config = req->config,
         .head = &req->client->slab->head,
-        .peer = &req->client->peer,
-        .client = &req->from,
+        .peer = &peer,
+        .client = &from,
         .keys = req->gate->keys,
         .wait = &req->identity_wait,
     };

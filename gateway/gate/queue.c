@@ -11,7 +11,7 @@
 
 int64_t queue_budget(const struct request *req)
 {
-    return req->terms.max_wait_ms;
+    return req->terms->max_wait_ms;
 }
 
 /* A safe path goes to any backend that is up, however hot. */
@@ -29,7 +29,7 @@ static bool take_slot(struct request *req, const struct load_view *view)
     uint64_t passed_over = req->tried;
 
     for (;;) {
-        int picked = pick_backend(view, ladder_for(req), req->terms.tier, passed_over,
+        int picked = pick_backend(view, ladder_for(req), req->terms->tier, passed_over,
                                   (uint32_t)gate_random(gate));
 
         if (picked < 0)
@@ -79,8 +79,8 @@ static void enter(struct request *req)
 
     /* Behind all of its own priority and higher. */
     while (before->prev != &gate->waiting &&
-           container_of(before->prev, struct request, waiting)->terms.priority <
-               req->terms.priority)
+           container_of(before->prev, struct request, waiting)->terms->priority <
+               req->terms->priority)
         before = before->prev;
     list_push_back(before, &req->waiting);
     gate->waiting_len++;
@@ -105,7 +105,7 @@ static bool could_take_slot(struct request *req)
 {
     struct load_view view = gate_view(req, false);
 
-    return pick_backend(&view, ladder_for(req), req->terms.tier, req->tried, 0) >= 0;
+    return pick_backend(&view, ladder_for(req), req->terms->tier, req->tried, 0) >= 0;
 }
 
 /* Nobody of the same or a higher priority who came before could use a slot that is free now.  Such a one may wait
@@ -119,12 +119,21 @@ static bool is_next(struct request *req)
     LIST_EACH (node, &gate->waiting) {
         struct request *before = container_of(node, struct request, waiting);
 
-        if (before == req || before->terms.priority < req->terms.priority)
+        if (before == req || before->terms->priority < req->terms->priority)
             break;
         if (could_take_slot(before))
             return false;
     }
     return true;
+}
+
+/* Who waits holds no buffer, unless a next request is in it. */
+static void give_back_slab(struct request *req)
+{
+    struct slab *slab = req->client->slab;
+
+    if (slab && slab->at == slab->len && forward_keep_job(req))
+        client_release_head(req->client);
 }
 
 enum status queue_begin(struct request *req)
@@ -134,7 +143,7 @@ enum status queue_begin(struct request *req)
     req->queued_us = loop_now_us(gate->loop);
     if (is_next(req) && queue_take_slot(req))
         return ST_OK;
-    if (req->terms.max_wait_ms == 0)
+    if (req->terms->max_wait_ms == 0)
         return ST_REFUSED;
     if (req->client->is_half_closed)
         return ST_CLOSED;
@@ -145,6 +154,7 @@ enum status queue_begin(struct request *req)
         op_cancel(&req->op);
         return ST_OK;
     }
+    give_back_slab(req);
     return ST_PENDING;
 }
 

@@ -39,7 +39,7 @@ static void count_end(struct request *req)
     if (!req->is_counting || req->is_counted)
         return;
     req->is_counted = true;
-    req->counted = req->dialect->count_end(&req->counter, false);
+    req->counted = req->dialect->count_end(req->counter, false);
     if (req->counted > req->job.images)
         stats_add(&req->gate->stats, STAT_IMAGES_EXTRA, request_stats_tier(req),
                   (uint64_t)(req->counted - req->job.images));
@@ -53,7 +53,7 @@ void relay_cut(struct request *req)
     if (req->is_counted)
         return;
     if (req->is_counting)
-        whole = req->dialect->count_end(&req->counter, true);
+        whole = req->dialect->count_end(req->counter, true);
     req->is_counted = true;
     req->counted = MAX(whole, 0);
 }
@@ -66,9 +66,17 @@ static bool count_at_once(struct request *req)
 
     if (len < 0 || (uint64_t)len > u->rest.len)
         return false;
-    req->dialect->count_feed(&req->counter, (struct text){u->rest.ptr, (size_t)len});
+    req->dialect->count_feed(req->counter, (struct text){u->rest.ptr, (size_t)len});
     count_end(req);
     return true;
+}
+
+/* Where there is no room for one, the answer cannot be counted. */
+static bool take_counter(struct request *req)
+{
+    req->counter = arena_alloc(&req->arena, sizeof(*req->counter));
+    req->is_counting = req->counter != NULL;
+    return req->is_counting;
 }
 
 static enum status commit(struct request *req)
@@ -79,24 +87,31 @@ static enum status commit(struct request *req)
         return ST_OK;
     if (!is_success(req)) {
         used_images = 0;
-    } else {
-        req->is_counting = true;
-        req->dialect->count_begin(&req->counter, &req->job, &req->upstream->slab->head);
+    } else if (take_counter(req)) {
+        req->dialect->count_begin(req->counter, &req->job, &req->upstream->slab->head);
         if (count_at_once(req))
             used_images = settle_counted_images(req);
     }
-    if (req->reservation.state != RESERVATION_HELD)
+    if (req->reservation->state != RESERVATION_HELD)
         return ST_OK;
     stats_add(&req->gate->stats, STAT_STORE_OPS, STORE_OP_COMMITTED, 1);
     req->relay_wait = RELAY_COMMIT;
-    return quota_commit(req->gate->quota, &req->reservation, used_images, &req->op);
+    return quota_commit(req->gate->quota, req->reservation, used_images, &req->op);
 }
 
 /* --- to the client ------------------------------------------------------------------------------------------------------ */
 
-static struct iovec iov_of(struct text t)
+#define PARTS_MAX 5
+
+struct parts {
+    struct iovec iov[PARTS_MAX];
+    int len;
+};
+
+static void add_part(struct parts *parts, struct text t)
 {
-    return (struct iovec){(void *)(uintptr_t)t.ptr, t.len};
+    if (t.len > 0)
+        parts->iov[parts->len++] = (struct iovec){(void *)(uintptr_t)t.ptr, t.len};
 }
 
 /* The head, if it is still here, and a piece of the content in the answer's framing; is_last: and the end. */
@@ -105,19 +120,19 @@ static void send_piece(struct request *req, struct text piece, bool is_last)
     char size[HTTP_CHUNK_BEGIN_MAX];
     struct text_out begin;
     bool is_chunk = req->is_rechunked && piece.len > 0;
-    struct iovec iov[5];
+    struct parts parts = {.len = 0};
 
     text_out_init(&begin, size, sizeof(size));
     if (is_chunk)
         http_write_chunk_begin(&begin, piece.len);
-    iov[0] = iov_of(req->answer_head);
-    iov[1] = iov_of(text_out_text(&begin));
-    iov[2] = iov_of(piece);
-    iov[3] = iov_of(is_chunk ? TEXT(HTTP_CHUNK_END) : TEXT_NONE);
-    iov[4] = iov_of(is_last && req->is_rechunked ? TEXT(HTTP_LAST_CHUNK) : TEXT_NONE);
+    add_part(&parts, req->answer_head);
+    add_part(&parts, text_out_text(&begin));
+    add_part(&parts, piece);
+    add_part(&parts, is_chunk ? TEXT(HTTP_CHUNK_END) : TEXT_NONE);
+    add_part(&parts, is_last && req->is_rechunked ? TEXT(HTTP_LAST_CHUNK) : TEXT_NONE);
     req->answer_head = TEXT_NONE;
     req->is_answer_begun = true;
-    client_send(req->client, iov, 5);
+    client_send(req->client, parts.iov, parts.len);
 }
 
 static enum status finish(struct request *req, struct text last)
@@ -129,6 +144,22 @@ static enum status finish(struct request *req, struct text last)
     return ST_OK;
 }
 
+/* A head that is not on its way lies where others write theirs.  False: no room to keep it. */
+static bool keep_head(struct request *req)
+{
+    if (req->answer_head.ptr == req->gate->scratch)
+        req->answer_head = arena_copy(&req->arena, req->answer_head);
+    return req->is_answer_begun || req->answer_head.len > 0;
+}
+
+static enum status wait(struct request *req)
+{
+    if (keep_head(req))
+        return ST_PENDING;
+    op_cancel(&req->op);
+    return ST_NOMEM;
+}
+
 /* The answer is whole.  Where images come back, its last piece, which lies in a buffer that others use, is kept until that
  * is on its way. */
 static enum status whole(struct request *req, struct text last)
@@ -136,10 +167,12 @@ static enum status whole(struct request *req, struct text last)
     int64_t used_images;
 
     if (req->is_counting && !req->is_counted)
-        req->dialect->count_feed(&req->counter, last);
+        req->dialect->count_feed(req->counter, last);
     count_end(req);
     used_images = settle_counted_images(req);
     if (settle_gives_back(req, used_images)) {
+        if (!keep_head(req))
+            return ST_NOMEM;
         req->piece = arena_copy(&req->arena, last);
         req->relay_wait = RELAY_SETTLE;
         if (req->piece.len == last.len && settle_quota(req, used_images, &req->op) == ST_PENDING)
@@ -154,7 +187,7 @@ static enum status whole(struct request *req, struct text last)
 static void pass_piece(struct request *req)
 {
     if (req->is_counting && !req->is_counted)
-        req->dialect->count_feed(&req->counter, req->piece);
+        req->dialect->count_feed(req->counter, req->piece);
     send_piece(req, req->piece, false);
 }
 
@@ -172,10 +205,12 @@ static enum status pump(struct request *req)
             req->relay_wait = RELAY_CLIENT;
             st = client_flush(client, &req->op);
             if (st == ST_PENDING)
-                return st;
+                return wait(req);
         }
         req->relay_wait = RELAY_PIECE;
         st = upstream_read(req->upstream, gate->buffer, size, &req->piece, &req->op);
+        if (st == ST_PENDING)
+            return wait(req);
         if (st == ST_CLOSED)
             return whole(req, TEXT_NONE);
         if (st != ST_OK)
@@ -184,6 +219,13 @@ static enum status pump(struct request *req)
             return whole(req, req->piece);
         pass_piece(req);
     }
+}
+
+/* The head goes out with what comes first of the content. */
+static enum status begin_answer(struct request *req)
+{
+    req->answer_head = forward_answer_head(req, &req->upstream->slab->head);
+    return req->answer_head.len ? pump(req) : ST_NOMEM;
 }
 
 static enum status piece_came(struct request *req)
@@ -198,15 +240,15 @@ static enum status piece_came(struct request *req)
  * longer held, while this gateway stood still or had lost its store: others may have used what it was to be charged to. */
 static enum status committed(struct request *req, enum status st)
 {
-    bool is_refused = st != ST_OK && req->reservation.state == RESERVATION_NONE;
+    bool is_refused = st != ST_OK && req->reservation->state == RESERVATION_NONE;
 
     if (is_refused)
         stats_add(&req->gate->stats, STAT_STORE_OPS,
                   st == ST_LIMIT ? STORE_OP_REFUSED : STORE_OP_FAILED, 1);
-    if (is_refused && (st == ST_LIMIT || req->terms.on_store_down != STORE_DOWN_OPEN))
+    if (is_refused && (st == ST_LIMIT || req->terms->on_store_down != STORE_DOWN_OPEN))
         return st;
     req->is_without_store = req->is_without_store || is_refused;
-    return pump(req);
+    return begin_answer(req);
 }
 
 static enum status head_came(struct request *req)
@@ -218,9 +260,6 @@ static enum status head_came(struct request *req)
     stats_observe_us(&req->gate->stats, STAT_FIRST_BYTE_SECONDS, req->backend->index,
                      req->first_byte_us - req->sent_us);
     dispatch_count_answer(req, head->status / 100);
-    req->answer_head = forward_answer_head(req, head);
-    if (!req->answer_head.len)
-        return ST_NOMEM;
 
     enum status st = commit(req);
 
@@ -310,7 +349,7 @@ static enum outcome outcome_when_broken(struct request *req, enum status st)
 /* The answer is thrown away. */
 static enum outcome outcome_when_not_held(struct request *req, enum status st)
 {
-    const struct reservation *r = &req->reservation;
+    const struct reservation *r = req->reservation;
 
     req->answer_head = TEXT_NONE;
     req->answer_status = 0;

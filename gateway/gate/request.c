@@ -2,9 +2,6 @@
 /* request.c - the walk through the phases.      Runs on: worker. */
 #include "gate/request.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define REQUEST_ARENA_MAX ((size_t)1 << 20)
 
 struct phase_row {
@@ -46,7 +43,9 @@ void request_moved(struct request *req)
 
 static void free_retired(struct retired *retired)
 {
-    free(container_of(retired, struct request, retired));
+    struct request *req = container_of(retired, struct request, retired);
+
+    shelf_give(&req->gate->requests, req);
 }
 
 static void request_free(struct request *req)
@@ -151,7 +150,7 @@ void request_client_half_closed(struct request *req)
 void request_start(struct client *client)
 {
     struct gate *gate = client->gate;
-    struct request *req = calloc(1, sizeof(*req));
+    struct request *req = shelf_take(&gate->requests);
 
     timer_clear(&client->timer);
     if (!req) {
@@ -161,16 +160,16 @@ void request_start(struct client *client)
     }
     atomic_fetch_add(&gate->shared->requests, 1);
     client->req = req;
-    req->gate = gate;
-    req->client = client;
+    *req = (struct request){.gate = gate, .client = client, .id = ""};
     req->config = config_ref(gate->config);
+    req->reservation = &gate->nothing_held;
     req->op.done = request_on_done;
     req->begun_us = loop_now_us(gate->loop);
     req->counted = -1;
     req->message = &req->config->policy.messages[0];
     list_init(&req->waiting);
     timer_init(&req->timer, on_budget);
-    arena_init(&req->arena, REQUEST_ARENA_MAX);
+    arena_init_from(&req->arena, REQUEST_ARENA_MAX, &gate->blocks);
     body_init(&req->body, (size_t)req->config->body_bytes, (size_t)req->config->spool_bytes,
               req->config->spool_dir);
     req->phase = PHASE_HEAD;

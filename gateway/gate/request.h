@@ -77,14 +77,12 @@ struct request {
     int64_t begun_us, reserve_us, queued_us, slot_us, sent_us, first_byte_us;
 
     /* From the head, kept beyond it. */
-    char id[REQUEST_ID_MAX + 1]; /* x-request-id */
-    char traceparent[TRACEPARENT_LEN + 1];
-    struct address from;           /* the client, or what a trusted proxy says stands behind it */
+    const char *id;                /* x-request-id, in the arena; "": not known yet */
+    struct address_short from;     /* the client, or what a trusted proxy says stands behind it */
     const struct dialect *dialect; /* of the route; never NULL after HEAD */
     enum operation operation;
     const struct message *message; /* the unavailable message in the client's language */
     bool wants_problem;            /* prefers application/problem+json */
-    bool keeps_tracestate;         /* the client's traceparent was good */
     bool is_version_1_0;
     bool is_method_head;
 
@@ -94,12 +92,13 @@ struct request {
     enum identity_fault identity_fault;
     struct body body;
     struct job job;
-    struct complaint complaint;
-    struct terms terms;
+    struct complaint *complaint; /* in the arena; NULL: none */
+    struct terms *terms;         /* in the arena, as long as its limits are; NULL before POLICY */
     struct verdict verdict;
     enum reason trial;       /* why a step of the ladder on trial would have shed it */
     struct share_hold share; /* of the limits of the whole service */
-    struct reservation reservation;
+    /* In the arena, as long as its limits are; never NULL: gate->nothing_held before RESERVE, and without limits. */
+    struct reservation *reservation;
     bool
         is_local; /* the store was down, and a share of each limit was asked for (on_store_down: local) */
     bool is_without_store;  /* admitted while the quota store was down (on_store_down: open) */
@@ -110,17 +109,17 @@ struct request {
     struct backend *backend; /* its slot is ours while has_slot */
     bool has_slot;
     struct upstream *upstream; /* ours from DISPATCH until RELAY ends */
-    char *job_head_buf;        /* in the arena */
-    struct text job_head;      /* in job_head_buf: the head sent to the backend */
+    struct job_head *job_head; /* in the arena; NULL: what it holds lies in the client's slab */
+    bool is_sending;           /* DISPATCH: connected; the job is on its way */
     bool is_sent;              /* DISPATCH is over: the job is at the backend */
 
     enum relay_wait relay_wait;
-    struct counter counter;
+    struct counter *counter; /* in the arena, while is_counting */
     bool is_counting;
     bool is_counted;         /* counted is final */
     int64_t counted;         /* images in the answer; -1: could not be counted */
     int answer_status;       /* of the answer: the backend's, or the gateway's own; 0: none */
-    struct text answer_head; /* in the arena, until it is on its way */
+    struct text answer_head; /* not sent yet: in gate->scratch, or in the arena if it has to wait */
     bool is_answer_begun;    /* its head went to the client */
     bool is_rechunked;       /* the answer goes to the client in chunks of our own */
     bool ends_by_close;      /* the answer to an HTTP/1.0 client without a length */
@@ -193,6 +192,9 @@ bool settle_gives_back(const struct request *req, int64_t used_images);
 enum status settle_quota(struct request *req, int64_t used_images, struct op *op);
 /* fields.c: the fields that the gateway adds to every answer, and the RateLimit fields where a limit was looked at. */
 void fields_write(struct request *req, struct text_out *out);
-/* forward.c: the heads that are passed on. */
-struct text forward_job_head(struct request *req, const struct http_head *head);
+/* forward.c: the heads that are passed on, in gate->scratch: to be sent, or kept, before it is used again.  TEXT_NONE: they
+ * are too large. */
+struct text forward_job_head(struct request *req);
 struct text forward_answer_head(struct request *req, const struct http_head *head);
+/* forward.c: what the job's head is made from moves to the arena, so that the client's slab can go back.  False: no room. */
+bool forward_keep_job(struct request *req);

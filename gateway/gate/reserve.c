@@ -2,6 +2,8 @@
 /* reserve.c - RESERVE: images held in every limit of the account, or in none.      Runs on: worker.
  * Before it, what the service as a whole may still make is taken from this worker's share, in memory: so a service that
  * has no more charges no account, and an account that may have no more gives its part of the share back in SETTLE. */
+#include <string.h>
+
 #include "gate/request.h"
 
 static bool is_limited(const struct request *req, const struct terms *terms)
@@ -9,28 +11,39 @@ static bool is_limited(const struct request *req, const struct terms *terms)
     return req->operation == OPERATION_GENERATE && terms->limits_len > 0;
 }
 
+/* Room for one in the arena; NULL: no memory. */
+static struct reservation *new_reservation(struct request *req, const struct terms *terms)
+{
+    return arena_alloc(&req->arena, reservation_bytes(terms->limits_len));
+}
+
+/* Judged on the stack: few are refused, and only they need it longer. */
 bool reserve_is_denied(struct request *req, const struct terms *terms)
 {
-    struct reservation least;
+    struct reservation least, *kept;
 
     if (!is_limited(req, terms))
         return false;
     reservation_init(&least, &req->identity.account, terms, 1, 0);
     if (!quota_is_denied(req->gate->quota, &least))
         return false;
-    req->reservation = least;
-    list_init(&req->reservation.live);
+    kept = new_reservation(req, terms);
+    if (!kept)
+        return false;
+    memcpy(kept, &least, reservation_bytes(terms->limits_len));
+    list_init(&kept->live);
+    req->reservation = kept;
     return true;
 }
 
 /* The store is down: what its tier may have without it. */
 static enum status fall_back(struct request *req)
 {
-    if (req->terms.on_store_down != STORE_DOWN_LOCAL || req->is_local)
+    if (req->terms->on_store_down != STORE_DOWN_LOCAL || req->is_local)
         return ST_UNAVAILABLE;
     stats_add(&req->gate->stats, STAT_STORE_OPS, STORE_OP_FAILED, 1);
     req->is_local = true;
-    return quota_reserve_locally(req->gate->quota, &req->reservation, &req->op);
+    return quota_reserve_locally(req->gate->quota, req->reservation, &req->op);
 }
 
 static void on_reserved(struct op *op, enum status st)
@@ -44,15 +57,20 @@ static void on_reserved(struct op *op, enum status st)
 
 static enum status reserve_account(struct request *req)
 {
+    struct reservation *r;
     enum status st;
 
-    if (!is_limited(req, &req->terms))
+    if (!is_limited(req, req->terms))
         return ST_OK;
-    reservation_init(&req->reservation, &req->identity.account, &req->terms, req->job.images,
+    r = new_reservation(req, req->terms);
+    if (!r)
+        return ST_NOMEM;
+    reservation_init(r, &req->identity.account, req->terms, req->job.images,
                      gate_random(req->gate));
+    req->reservation = r;
     req->reserve_us = loop_now_us(req->gate->loop);
     req->op.done = on_reserved;
-    st = quota_reserve(req->gate->quota, &req->reservation, &req->op);
+    st = quota_reserve(req->gate->quota, r, &req->op);
     return st == ST_UNAVAILABLE ? fall_back(req) : st;
 }
 
@@ -74,7 +92,7 @@ bool reserve_is_over_service(struct request *req)
 
 static bool is_open(const struct request *req)
 {
-    return req->terms.on_store_down == STORE_DOWN_OPEN;
+    return req->terms->on_store_down == STORE_DOWN_OPEN;
 }
 
 static enum status take_taken(struct request *req, enum status st)
@@ -109,7 +127,6 @@ static enum status take_share(struct request *req)
 
 enum status reserve_begin(struct request *req)
 {
-    req->reservation.refused_by = -1;
     req->share.refused_by = -1;
     return is_service_limited(req) ? take_share(req) : reserve_account(req);
 }
@@ -132,7 +149,7 @@ static void count(struct request *req, enum status st)
 /* Limits on trial that would have refused are counted as what they would have ended with. */
 static void count_trials(struct request *req)
 {
-    const struct reservation *r = &req->reservation;
+    const struct reservation *r = req->reservation;
 
     for (int i = 0; i < r->limits_len; i++) {
         if (r->limits[i].is_over)
@@ -145,7 +162,7 @@ static void count_trials(struct request *req)
 
 enum step reserve_end(struct request *req, enum status st)
 {
-    const struct reservation *r = &req->reservation;
+    const struct reservation *r = req->reservation;
 
     req->op.done = request_on_done;
     if (req->reserve_us)
@@ -158,6 +175,8 @@ enum step reserve_end(struct request *req, enum status st)
         return request_end_with(req, OUTCOME_SERVICE_LIMIT);
     if (st == ST_LIMIT)
         return request_end_with(req, outcome_of_limit(r->limits[r->refused_by].limit.rule.kind));
+    if (st == ST_NOMEM)
+        return request_end_with(req, OUTCOME_NO_MEMORY);
     if (!is_open(req))
         return request_end_with(req, OUTCOME_STORE_UNAVAILABLE);
     req->is_without_store = true;

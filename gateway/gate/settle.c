@@ -19,7 +19,7 @@ static bool has_in_flight_limit(const struct reservation *r)
 /* The end of the hold itself gives back what an in-flight limit counts. */
 bool settle_gives_back(const struct request *req, int64_t used_images)
 {
-    const struct reservation *r = &req->reservation;
+    const struct reservation *r = req->reservation;
     bool is_open = r->state == RESERVATION_HELD || r->state == RESERVATION_COMMITTED;
 
     return is_open && (used_images < r->held_images || has_in_flight_limit(r));
@@ -27,7 +27,7 @@ bool settle_gives_back(const struct request *req, int64_t used_images)
 
 enum status settle_quota(struct request *req, int64_t used_images, struct op *op)
 {
-    struct reservation *r = &req->reservation;
+    struct reservation *r = req->reservation;
 
     if (r->state != RESERVATION_HELD && r->state != RESERVATION_COMMITTED)
         return ST_OK;
@@ -42,11 +42,11 @@ static void count_images(struct request *req)
 {
     struct stats *stats = &req->gate->stats;
     int tier = request_stats_tier(req);
-    int64_t unused = req->reservation.held_images - req->charged_images;
+    int64_t unused = req->reservation->held_images - req->charged_images;
 
     if (req->charged_images > 0)
         stats_add(stats, STAT_IMAGES, tier, (uint64_t)req->charged_images);
-    if (req->reservation.state == RESERVATION_SETTLED && unused > 0)
+    if (req->reservation->state == RESERVATION_SETTLED && unused > 0)
         stats_add(stats, STAT_IMAGES_RETURNED, tier, (uint64_t)unused);
 }
 

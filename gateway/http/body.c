@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* body.c - a body in memory, or in a file that has no name.      Runs on: worker.
- * A body is in exactly one place: in memory while it is at most spool_bytes long, else in the file.  Memory doubles, so
- * a body is copied at most twice on its way.  Writing the file may block: it is the price for a body that few send. */
+ * A body is in exactly one place: in memory while it is at most spool_bytes long, else in the file.  Where its length is
+ * announced it has exactly that; else memory doubles, so a body is copied at most twice on its way.  Writing the file may
+ * block: it is the price for a body that few send. */
 #include "http/body.h"
 
 #include <errno.h>
@@ -25,6 +26,17 @@ static bool is_spooled(const struct body *body)
     return body->fd >= 0;
 }
 
+static enum status resize(struct body *body, size_t size)
+{
+    char *memory = realloc(body->memory, size);
+
+    if (!memory)
+        return ST_NOMEM;
+    body->memory = memory;
+    body->memory_size = size;
+    return ST_OK;
+}
+
 static enum status reserve(struct body *body, size_t need)
 {
     if (need <= body->memory_size)
@@ -32,13 +44,7 @@ static enum status reserve(struct body *body, size_t need)
     size_t size = MAX(body->memory_size, FIRST_BYTES);
     while (size < need)
         size *= 2;
-    size = MAX(MIN(size, body->spool_bytes), need);
-    char *memory = realloc(body->memory, size);
-    if (!memory)
-        return ST_NOMEM;
-    body->memory = memory;
-    body->memory_size = size;
-    return ST_OK;
+    return resize(body, MAX(MIN(size, body->spool_bytes), need));
 }
 
 /* For file systems without O_TMPFILE. */
@@ -125,7 +131,9 @@ enum status body_expect(struct body *body, int64_t content_length)
         return ST_LIMIT;
     if ((uint64_t)content_length > body->spool_bytes || is_spooled(body))
         return ST_OK;
-    return reserve(body, (size_t)content_length);
+    if ((size_t)content_length <= body->memory_size)
+        return ST_OK;
+    return resize(body, (size_t)content_length);
 }
 
 enum status body_text(struct body *body, struct text *out)

@@ -46,10 +46,13 @@ struct http_head {
     struct http_field fields[HEAD_FIELDS_MAX];
 };
 
-/* Names, tokens and options are compared without case.  The lengths differ nearly always: compared first, inline. */
+/* Names, tokens and options are compared without case.  Lengths or first letters differ nearly always: compared first,
+ * inline, the letters as far as case does not change them. */
 static inline bool http_name_equal(struct text a, struct text b)
 {
-    return a.len == b.len && text_equal_nocase(a, b);
+    if (a.len != b.len)
+        return false;
+    return a.len == 0 || (((a.ptr[0] ^ b.ptr[0]) & ~0x20) == 0 && text_equal_nocase(a, b));
 }
 /* The value of the first field of that name (ASCII case-insensitive); TEXT_NONE when there is none. */
 struct text head_field(const struct http_head *head, struct text name);

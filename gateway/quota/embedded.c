@@ -25,27 +25,15 @@ static int64_t store_now_us(const struct embedded_quota *eq)
     return loop_now_us(eq->base.loop) + eq->store->clock_offset_us;
 }
 
-/* The store's own of a reservation is the time it was asked for: it chooses slots and segments. */
-static void remember_time(struct reservation *r, int64_t now_us)
-{
-    struct reservation_part *part = &r->parts[0];
-
-    memcpy(part->token, &now_us, sizeof(now_us));
-    part->token_len = sizeof(now_us);
-}
-
 static void fill_hold(struct hold *hold, const struct reservation *r)
 {
-    int64_t asked_us;
-
-    memcpy(&asked_us, r->parts[0].token, sizeof(asked_us));
     hold->id = r->id;
     hold->expires_us = 0;
     hold->images = r->held_images;
     hold->is_committed = false;
     hold->charges_len = (uint32_t)r->limits_len;
     for (int i = 0; i < r->limits_len; i++)
-        hold->charges[i] = charge_of(&r->limits[i].limit, r->held_images, asked_us);
+        hold->charges[i] = charge_of(&r->limits[i].limit, r->held_images, r->asked_us);
 }
 
 static struct embedded_request *new_request(struct embedded_quota *eq, enum embedded_kind kind,
@@ -233,7 +221,7 @@ static enum status ask(struct quota *q, enum embedded_kind kind, struct reservat
 {
     struct embedded_request *request;
 
-    remember_time(r, store_now_us(embedded_of(q)));
+    r->asked_us = store_now_us(embedded_of(q));
     request = new_request(embedded_of(q), kind, r);
     if (!request)
         return ST_UNAVAILABLE;

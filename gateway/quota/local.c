@@ -5,6 +5,7 @@
 #include "quota/local.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct local_hold {
     struct reservation share;
@@ -42,7 +43,7 @@ static struct local_hold *new_hold(struct quota *q, struct reservation *r)
         return NULL;
     hold->q = q;
     hold->r = r;
-    hold->share = *r;
+    memcpy(&hold->share, r, reservation_bytes(r->limits_len));
     hold->share.refused_by = -1;
     list_init(&hold->share.live);
     for (int i = 0; i < r->limits_len; i++)

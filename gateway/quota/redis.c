@@ -88,24 +88,16 @@ static enum status amend(struct quota *q, struct reservation *r, const struct qu
 
 /* --- the end of a hold --- */
 
-static struct hold_handle handle_of(const struct reservation *r, int part)
-{
-    const struct reservation_part *p = &r->parts[part];
-    struct hold_handle handle = {.bucket = p->bucket, .token_len = (uint32_t)p->token_len};
-
-    memcpy(handle.token, p->token, (size_t)p->token_len);
-    return handle;
-}
-
 /* Of rows that the reservation charged in calendar windows; no other is made anew. */
-static int64_t row_expiry_s(const struct quota *q, const struct reservation *r, int part)
+static int64_t row_expiry_s(const struct quota *q, const struct reservation *r, int part,
+                            uint32_t bucket)
 {
     const struct reservation_part *p = &r->parts[part];
     int64_t end_s = 0;
 
     for (int i = p->first; i < p->first + p->len; i++)
         end_s = MAX(end_s, r->limits[i].limit.window.end_s);
-    return redis_row_expiry(end_s, p->bucket, q->lease_us);
+    return redis_row_expiry(end_s, bucket, q->lease_us);
 }
 
 struct redis_request *redis_request_new_end(struct redis_quota *rq, struct reservation *r, int part,
@@ -119,11 +111,14 @@ struct redis_request *redis_request_new_end(struct redis_quota *rq, struct reser
         return NULL;
     if (kind == OUTBOX_COMMIT)
         redis_request_tie(request, r, part);
+
+    struct hold_handle handle = redis_token_make(r, part);
+
     request->record = (struct outbox_record){
-        .handle = handle_of(r, part),
+        .handle = handle,
         .kind = kind,
         .expires_us = r->expires_us,
-        .row_expiry_s = row_expiry_s(&rq->base, r, part),
+        .row_expiry_s = row_expiry_s(&rq->base, r, part, handle.bucket),
         .used_images = r->used_images,
     };
     return request;
@@ -180,8 +175,9 @@ static bool is_late(struct quota *q, const struct reservation *r, int64_t used_i
 {
     if (r->state != RESERVATION_HELD || used_images == 0)
         return false;
-    return redis_hold_is_late(
-        r, is_up_for(redis_of(q), r->parts[0].bucket) ? quota_now_us(q) : redis_fresh_now_us(q));
+    return redis_hold_is_late(r, is_up_for(redis_of(q), redis_part_bucket(r, 0))
+                                     ? quota_now_us(q)
+                                     : redis_fresh_now_us(q));
 }
 
 /* The op waits for those that can be sent now; what cannot is on disk at once. */
@@ -243,7 +239,7 @@ static void renew(struct quota *q, struct reservation *r)
         if (!request)
             continue;
         redis_request_tie(request, r, i);
-        request->record.handle = handle_of(r, i);
+        request->record.handle = redis_token_make(r, i);
         request->record.expires_us = r->expires_us;
         request->is_committed = r->state == RESERVATION_COMMITTED;
         redis_request_launch(request);

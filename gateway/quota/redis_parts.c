@@ -2,56 +2,26 @@
 /* redis_parts.c - a question about a reservation, part by part.      Runs on: worker.
  * A part that refuses gives the part before it back; a crash in between is covered by that part's lease. */
 
-#include <string.h>
-
 #include "core/cost.h"
 #include "quota/redis.h"
 
 static void take_part(struct redis_request *request)
 {
-    const struct reservation_part *part = &request->r->parts[request->part];
-    struct hold_handle *handle = &request->record.handle;
+    const struct reservation *r = request->r;
+    int part = request->part;
 
-    handle->bucket = part->bucket;
-    handle->token_len = (uint32_t)part->token_len;
-    memcpy(handle->token, part->token, (size_t)part->token_len);
-    request->limits_len = part->len;
+    request->record.handle =
+        request->kind == REQUEST_ASK ? redis_token_mark(r, part) : redis_token_make(r, part);
+    request->limits_len = r->parts[part].len;
     request->record.was_sent = false;
     request->rounds = 0;
 }
 
-static void set_token(struct reservation_part *part, const struct hold_handle *handle)
+/* What makes the tokens of r from now on. */
+static void date(struct redis_quota *rq, struct reservation *r, int64_t asked_us)
 {
-    part->bucket = handle->bucket;
-    part->token_len = (int)handle->token_len;
-    memcpy(part->token, handle->token, handle->token_len);
-}
-
-static void make_tokens(const struct redis_request *request, struct reservation *r)
-{
-    uint32_t buckets = redis_layout_buckets(&request->from->layout, request->asked_us);
-
-    for (int i = 0; i < r->parts_len; i++) {
-        struct hold_handle handle = request->kind == REQUEST_ASK
-                                        ? redis_token_mark(r, i, buckets)
-                                        : redis_token_make(r, i, buckets, request->asked_us);
-
-        set_token(&r->parts[i], &handle);
-    }
-}
-
-void redis_parts_adopt(struct redis_quota *rq, struct reservation *r)
-{
-    int64_t now_us = quota_now_us(&rq->base);
-    uint32_t buckets = redis_layout_buckets(&rq->layout, now_us);
-
-    for (int i = 0; i < r->parts_len; i++) {
-        struct hold_handle handle = redis_token_make(r, i, buckets, now_us);
-
-        set_token(&r->parts[i], &handle);
-        r->parts[i].is_held = true;
-        r->parts[i].sure_until_us = INT64_MAX; /* nobody can give back what is not there */
-    }
+    r->asked_us = asked_us;
+    r->buckets = redis_layout_buckets(&rq->layout, asked_us);
 }
 
 void redis_request_begin(struct redis_request *request, struct reservation *r)
@@ -62,8 +32,17 @@ void redis_request_begin(struct redis_request *request, struct reservation *r)
     request->amends = quota_amends(q);
     request->r = r;
     if (!request->is_late)
-        make_tokens(request, r);
+        date(request->from, r, request->asked_us);
     take_part(request);
+}
+
+void redis_parts_adopt(struct redis_quota *rq, struct reservation *r)
+{
+    date(rq, r, quota_now_us(&rq->base));
+    for (int i = 0; i < r->parts_len; i++) {
+        r->parts[i].is_held = true;
+        r->parts[i].sure_until_us = INT64_MAX; /* nobody can give back what is not there */
+    }
 }
 
 void redis_part_give_back(struct redis_request *request)

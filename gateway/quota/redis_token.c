@@ -23,7 +23,7 @@
 
 /* The longest entry is of ROLLING credits. */
 #define ENTRY_MAX (1 + FIELD_LEN + SUFFIX_LEN + SLOT_LEN + PRICE_LEN)
-_Static_assert(HEAD_LEN + 1 + TIME_LEN + LIMITS_MAX * ENTRY_MAX <= RESERVATION_TOKEN_MAX,
+_Static_assert(HEAD_LEN + 1 + TIME_LEN + LIMITS_MAX * ENTRY_MAX <= HOLD_TOKEN_MAX,
                "every token fits");
 
 void redis_put(unsigned char *out, int len, uint64_t value)
@@ -160,12 +160,21 @@ const struct account_digest *redis_part_owner(const struct reservation *r, int p
     return first->rule.scope == SCOPE_TEAM ? &first->subject : &r->account;
 }
 
-static struct hold_handle head(const struct reservation *r, int part, uint32_t buckets,
-                               int64_t images)
+static uint32_t bucket_of(const struct account_digest *owner, uint32_t buckets)
+{
+    return (uint32_t)redis_get(owner->bytes, BUCKET_LEN) % buckets;
+}
+
+uint32_t redis_part_bucket(const struct reservation *r, int part)
+{
+    return bucket_of(redis_part_owner(r, part), r->buckets);
+}
+
+static struct hold_handle head(const struct reservation *r, int part, int64_t images)
 {
     const struct account_digest *owner = redis_part_owner(r, part);
     struct hold_handle handle = {
-        .bucket = (uint32_t)redis_get(owner->bytes, BUCKET_LEN) % buckets,
+        .bucket = bucket_of(owner, r->buckets),
         .token_len = HEAD_LEN,
     };
 
@@ -176,21 +185,20 @@ static struct hold_handle head(const struct reservation *r, int part, uint32_t b
     return handle;
 }
 
-struct hold_handle redis_token_make(const struct reservation *r, int part, uint32_t buckets,
-                                    int64_t asked_us)
+struct hold_handle redis_token_make(const struct reservation *r, int part)
 {
     const struct reservation_part *p = &r->parts[part];
-    struct hold_handle handle = head(r, part, buckets, r->held_images);
+    struct hold_handle handle = head(r, part, r->held_images);
     struct writer w = {.out = &handle, .field = handle.token};
 
     for (int i = p->first; i < p->first + p->len; i++)
-        add_entry(&w, &r->limits[i].limit, r->held_images, asked_us);
+        add_entry(&w, &r->limits[i].limit, r->held_images, r->asked_us);
     return handle;
 }
 
-struct hold_handle redis_token_mark(const struct reservation *r, int part, uint32_t buckets)
+struct hold_handle redis_token_mark(const struct reservation *r, int part)
 {
-    return head(r, part, buckets, 0);
+    return head(r, part, 0);
 }
 
 /* --- reading --- */

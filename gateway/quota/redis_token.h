@@ -28,20 +28,22 @@ struct redis_key {
     size_t len;
 };
 
+#define HOLD_TOKEN_MAX 168
+
 /* What must be known of a hold to end it. */
 struct hold_handle {
     uint32_t bucket;
     uint32_t token_len;
-    unsigned char token[RESERVATION_TOKEN_MAX];
+    unsigned char token[HOLD_TOKEN_MAX];
 };
 
 /* Whose part it is: it heads the tokens, and chooses the bucket. */
 const struct account_digest *redis_part_owner(const struct reservation *r, int part);
-/* One part of r, asked for at that time. */
-struct hold_handle redis_token_make(const struct reservation *r, int part, uint32_t buckets,
-                                    int64_t asked_us);
+uint32_t redis_part_bucket(const struct reservation *r, int part);
+/* One part of r, whose asked_us and buckets are set. */
+struct hold_handle redis_token_make(const struct reservation *r, int part);
 /* Of a part, for what charges nothing: an inspection, a mark that an amend was done. */
-struct hold_handle redis_token_mark(const struct reservation *r, int part, uint32_t buckets);
+struct hold_handle redis_token_mark(const struct reservation *r, int part);
 
 struct redis_key redis_ledger_key(const struct hold_handle *handle);
 struct redis_key redis_tombs_key(const struct hold_handle *handle);

@@ -23,7 +23,9 @@ void pool_rig_close(struct pool_rig *rig)
     pool_fini(&rig->pool);
     stream_close(&rig->far);
     loop_run_once(rig->loop, 0);
-    ASSERT(rig->slabs.lent == 0);
+    pool_free(&rig->pool);
+    ASSERT(rig->slabs.lent == 0 && rig->slabs.parsers.lent == 0);
+    ASSERT(rig->pool.upstreams.lent == 0);
     slab_pool_fini(&rig->slabs);
     loop_free(&rig->loop);
     backend_set_close(&rig->set);

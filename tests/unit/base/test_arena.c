@@ -71,22 +71,25 @@ Test(arena, copies_end_with_nul)
     arena_fini(&arena);
 }
 
-Test(arena, reset_keeps_one_block)
+Test(arena, borrows_blocks_from_a_shelf)
 {
+    struct shelf shelf;
     struct arena arena;
 
-    arena_init(&arena, 1 << 20);
-    for (int i = 0; i < 100; i++)
-        cr_assert_not_null(arena_alloc(&arena, 1000));
-    arena_reset(&arena);
-    size_t kept = arena.total_bytes;
+    shelf_init(&shelf, 512);
+    arena_init_from(&arena, 1 << 20, &shelf);
+    for (int i = 0; i < 20; i++) {
+        char *memory = arena_alloc(&arena, 112);
 
-    cr_assert_gt(kept, 0);
-    cr_assert_leq(kept, 4096);
-    cr_assert_not_null(arena_alloc(&arena, 1000));
-    cr_assert_eq(arena.total_bytes, kept, "the kept block is used again");
-    arena_reset(&arena);
+        cr_assert_not_null(memory);
+        memset(memory, i, 112);
+    }
+    cr_assert_eq(shelf.lent, 5, "four to a block");
+    cr_assert_not_null(arena_alloc(&arena, 512 - 16));
+    cr_assert_eq(shelf.lent, 6, "as large as a block is a block");
+    cr_assert_not_null(arena_alloc(&arena, 5000));
+    cr_assert_eq(shelf.lent, 6, "a large one has its own");
     arena_fini(&arena);
-    arena_reset(&arena);
-    cr_assert_eq(arena.total_bytes, 0);
+    cr_assert_eq(shelf.lent, 0);
+    shelf_fini(&shelf);
 }

@@ -316,6 +316,12 @@ static void check_idle(struct scripted *s, struct gate *gate)
             ASSERT(!container_of(node, struct upstream, link)->slab);
 }
 
+static void check_lent(const struct gate *gate)
+{
+    ASSERT(gate->slabs.lent == 0 && gate->slabs.parsers.lent == 0);
+    ASSERT(gate->requests.lent == 0 && gate->blocks.lent == 0 && gate->pool.upstreams.lent == 0);
+}
+
 void scripted_close(struct scripted *s)
 {
     scripted_turns(s, 3);
@@ -334,7 +340,7 @@ void scripted_close(struct scripted *s)
     }
     ASSERT(atomic_load(&s->shared.connections) == 0);
     for (int i = 0; i < SCRIPTED_WORKERS; i++)
-        ASSERT(s->gates[i]->slabs.lent == 0);
+        check_lent(s->gates[i]);
     for (int i = 0; i < SCRIPTED_WORKERS; i++)
         gate_free(&s->gates[i]);
     for (int i = 0; i < s->far_len; i++) {

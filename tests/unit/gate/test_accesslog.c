@@ -155,7 +155,7 @@ WHOLE_TEST(accesslog, longest_line)
     struct far_end *far;
     struct client *c;
     struct request *req;
-    char backend_name[65];
+    char backend_name[65], id[REQUEST_ID_MAX + 1] = "";
 
     open_with("json");
     c = scripted_client(&s, 65536, &far);
@@ -163,7 +163,8 @@ WHOLE_TEST(accesslog, longest_line)
     far_say(far, scripted_job("plus", 1));
     scripted_turns(&s, 3);
     req = c->req;
-    memset(req->id, 'i', REQUEST_ID_MAX);
+    memset(id, 'i', REQUEST_ID_MAX);
+    req->id = id;
     memset(req->identity.account.id, '"', ACCOUNT_ID_MAX);
     memset(backend_name, 'b', 64);
     backend_name[64] = '\0';

@@ -166,21 +166,26 @@ static void longest(enum outcome outcome, bool wants_problem, const char *messag
     scripted_turns(&s, 3);
     req = client->req;
     memset(id, 'i', REQUEST_ID_MAX);
-    strcpy(req->id, id);
+    req->id = id;
     req->message = &in_policy;
     req->wants_problem = wants_problem;
-    req->reservation.limits_len = LIMITS_MAX;
+    struct reservation reservation;
+
+    memcpy(&reservation, req->reservation, reservation_bytes(1));
+    req->reservation = &reservation;
+    reservation.limits_len = LIMITS_MAX;
     for (int i = 0; i < LIMITS_MAX; i++) {
-        req->reservation.limits[i] = req->reservation.limits[0];
-        req->reservation.limits[i].limit.rule.units = INT64_MAX / 4;
-        req->reservation.limits[i].limit.image_units = 1000;
-        req->reservation.limits[i].reset_us = INT64_C(99999999999000000);
-        req->reservation.limits[i].limit.window.end_s = INT64_C(99999999999);
-        req->reservation.limits[i].limit.window.start_s = 0;
+        reservation.limits[i] = reservation.limits[0];
+        reservation.limits[i].limit.rule.units = INT64_MAX / 4;
+        reservation.limits[i].limit.image_units = 1000;
+        reservation.limits[i].reset_us = INT64_C(99999999999000000);
+        reservation.limits[i].limit.window.end_s = INT64_C(99999999999);
+        reservation.limits[i].limit.window.start_s = 0;
     }
-    req->reservation.refused_by = 0;
-    req->complaint.message = text_of(message);
-    req->complaint.param = TEXT("response_format");
+    reservation.refused_by = 0;
+    struct complaint complaint = {.message = text_of(message), .param = TEXT("response_format")};
+
+    req->complaint = &complaint;
     client->must_close = true;
     request_abort(req, outcome);
     FAR_HAS(one, id);

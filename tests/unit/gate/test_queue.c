@@ -89,6 +89,45 @@ WHOLE_TEST(queue, waits_until_a_slot_is_free)
     FAR_HAS(far, "200 OK");
 }
 
+/* The head that the backend gets was made before its slab went back. */
+WHOLE_TEST(queue, who_waits_holds_no_buffer)
+{
+    struct far_end *far;
+    struct client *c = ask("plus", &far);
+
+    cr_assert_eq(phase_of(c), PHASE_QUEUE);
+    cr_assert_null(c->slab);
+    cr_assert_eq(s.gate->slabs.lent, 0);
+    far_read_anew(gpu0);
+    finish();
+    cr_assert_eq(phase_of(c), PHASE_RELAY);
+    FAR_HAS(gpu0, "POST /base/v1/images/generations HTTP/1.1\r\nhost: ");
+    FAR_HAS(gpu0, "x-forwarded-for: 127.0.0.1\r\n");
+    FAR_HAS(gpu0, "\r\n\r\n{");
+    finish();
+    FAR_HAS(far, "HTTP/1.1 200 OK\r\n");
+}
+
+/* But a next request that is here already stays where it is. */
+WHOLE_TEST(queue, who_waits_keeps_its_next_request)
+{
+    struct far_end *far;
+    struct client *c = scripted_client(&s, 65536, &far);
+
+    far_say(far, scripted_job("plus", 1));
+    far_say(far, scripted_job("plus", 1));
+    scripted_turns(&s, 4);
+    cr_assert_eq(phase_of(c), PHASE_QUEUE);
+    cr_assert_not_null(c->slab);
+    for (int i = 0; i < 2; i++) {
+        finish();
+        cr_assert_eq(phase_of(c), PHASE_RELAY);
+        cr_assert_eq(s.store.reserves, 2 + i);
+    }
+    finish();
+    cr_assert_eq(phase_of(c), PHASE_NONE);
+}
+
 WHOLE_TEST(queue, timed_out)
 {
     struct far_end *far;

@@ -138,7 +138,7 @@ WHOLE_TEST(relay, a_tier_that_passes_without_a_store_gets_what_is_no_longer_held
     s.store.loses_holds = true;
     s.store.commit = ST_PENDING;
     ask("plus", 1);
-    c->req->terms.on_store_down = STORE_DOWN_OPEN;
+    c->req->terms->on_store_down = STORE_DOWN_OPEN;
     answer(scripted_answer(1));
     scripted_store_done(&s, ST_UNAVAILABLE);
     FAR_HAS(client, IMAGE);

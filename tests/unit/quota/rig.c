@@ -444,11 +444,14 @@ void rig_expire(struct rig *rig, struct reservation *r)
         send_out(rig, &(struct errand){.work = end_hold, .id = r->id});
         return;
     }
-    for (int i = 0; i < r->parts_len; i++)
-        cr_assert_geq(rig_redis(rig, "ZADD mg:{%d}:h XX CH %lld %b", (int)r->parts[i].bucket,
+    for (int i = 0; i < r->parts_len; i++) {
+        struct hold_handle handle = redis_token_make(r, i);
+
+        cr_assert_geq(rig_redis(rig, "ZADD mg:{%d}:h XX CH %lld %b", (int)handle.bucket,
                                 (long long)redis_score(old_us, r->state == RESERVATION_COMMITTED),
-                                r->parts[i].token, (size_t)r->parts[i].token_len),
+                                handle.token, (size_t)handle.token_len),
                       0);
+    }
 }
 
 /* Marks of amends that were done hold no images. */

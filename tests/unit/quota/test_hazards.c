@@ -16,6 +16,9 @@
 #include "quota/redis.h"
 #include "unit/quota/rig.h"
 
+/* For %b: the token of the first part. */
+#define TOKEN(r) redis_token_make(&(r), 0).token, (size_t)redis_token_make(&(r), 0).token_len
+
 static struct rig rig;
 
 static void up(void)
@@ -64,11 +67,9 @@ Test(quota_hazards, h1_own_expired_hold_behind_many_others)
     for (int i = 0; i < 200; i++)
         rig_expire(&rig, &others[i]);
     rig_expire(&rig, &own);
-    cr_assert(rig_redis(&rig, "ZADD mg:{1}:h XX -1 %b", own.parts[0].token,
-                        (size_t)own.parts[0].token_len) == 0);
+    cr_assert(rig_redis(&rig, "ZADD mg:{1}:h XX -1 %b", TOKEN(own)) == 0);
     for (int i = 0; i < 200; i++)
-        rig_redis(&rig, "ZADD mg:{1}:h XX -2 %b", others[i].parts[0].token,
-                  (size_t)others[i].parts[0].token_len);
+        rig_redis(&rig, "ZADD mg:{1}:h XX -2 %b", TOKEN(others[i]));
     rig_reservation(&r, 1, 0, 3, 3);
     cr_assert_eq(rig_reserve(&rig, rig.q[1], &r), ST_OK);
     quota_settle(rig.q[1], &r, 0);
@@ -97,9 +98,7 @@ Test(quota_hazards, h2_an_end_names_every_row_that_it_touches)
     all_kinds(1, limits);
     rig_reservation_of(&r, 1, 2, limits, LIMITS_MAX);
     cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_OK);
-    handle.token_len = (uint32_t)r.parts[0].token_len;
-    handle.bucket = r.parts[0].bucket;
-    memcpy(handle.token, r.parts[0].token, handle.token_len);
+    handle = redis_token_make(&r, 0);
     keys = redisCommand(rig.side, "KEYS mg:{1}:*");
     cr_assert_eq(keys->elements, 6, "the ledger, and a row a limit that has one");
     for (size_t i = 0; i < keys->elements; i++) {

@@ -42,11 +42,22 @@ static struct redis_quota *door(int i)
 /* In the ledger, its lease ended long ago, and nobody has looked yet. */
 static void expire(const struct reservation *r, bool is_committed)
 {
-    for (int i = 0; i < r->parts_len; i++)
-        cr_assert_eq(rig_redis(&rig, "ZADD mg:{%d}:h XX CH %lld %b", (int)r->parts[i].bucket,
-                               (long long)(OLD_S + (is_committed ? 1 << 30 : 0)), r->parts[i].token,
-                               (size_t)r->parts[i].token_len),
+    for (int i = 0; i < r->parts_len; i++) {
+        struct hold_handle handle = redis_token_make(r, i);
+
+        cr_assert_eq(rig_redis(&rig, "ZADD mg:{%d}:h XX CH %lld %b", (int)handle.bucket,
+                               (long long)(OLD_S + (is_committed ? 1 << 30 : 0)), handle.token,
+                               (size_t)handle.token_len),
                      1);
+    }
+}
+
+static long long score(const struct reservation *r, const char *set)
+{
+    struct hold_handle handle = redis_token_make(r, 0);
+
+    return rig_redis(&rig, "ZSCORE mg:{%d}:%s %b", (int)handle.bucket, set, handle.token,
+                     (size_t)handle.token_len);
 }
 
 /* The same, and somebody else has looked. */
@@ -56,9 +67,7 @@ static void reap(const struct reservation *r, bool is_committed)
 
     expire(r, is_committed);
     cr_assert_eq(rig_inspect(&rig, rig.q[1], &look), ST_OK);
-    cr_assert_eq(rig_redis(&rig, "ZSCORE mg:{%d}:h %b", (int)r->parts[0].bucket, r->parts[0].token,
-                           (size_t)r->parts[0].token_len),
-                 0);
+    cr_assert_eq(score(r, "h"), 0);
 }
 
 /* Somebody uses all that the account has. */
@@ -74,8 +83,7 @@ static void use_up(int account, int64_t limit)
 
 static long long tombstone(const struct reservation *r)
 {
-    return rig_redis(&rig, "ZSCORE mg:{%d}:t %b", (int)r->parts[0].bucket, r->parts[0].token,
-                     (size_t)r->parts[0].token_len);
+    return score(r, "t");
 }
 
 /* --- a commit that comes late --- */
@@ -360,9 +368,7 @@ Test(quota_late, what_is_sent_again_is_done_once)
     struct reservation r;
 
     hold(&r, 1, 3, 3);
-    record.handle.bucket = r.parts[0].bucket;
-    record.handle.token_len = (uint32_t)r.parts[0].token_len;
-    memcpy(record.handle.token, r.parts[0].token, (size_t)r.parts[0].token_len);
+    record.handle = redis_token_make(&r, 0);
     record.row_expiry_s = clock_wall_us() / 1000000 + 9999;
     record.expires_us = quota_now_us(rig.q[0]) + LEASE_US;
     list_remove(&r.live);
@@ -385,9 +391,7 @@ Test(quota_late, a_revived_hold_that_expires_too_is_charged_once)
     struct reservation r;
 
     hold(&r, 1, 3, 9);
-    record.handle.bucket = r.parts[0].bucket;
-    record.handle.token_len = (uint32_t)r.parts[0].token_len;
-    memcpy(record.handle.token, r.parts[0].token, (size_t)r.parts[0].token_len);
+    record.handle = redis_token_make(&r, 0);
     record.row_expiry_s = clock_wall_us() / 1000000 + 9999;
     record.expires_us = quota_now_us(rig.q[0]) + LEASE_US;
     list_remove(&r.live);
@@ -416,10 +420,9 @@ Test(quota_late, without_a_trace_it_is_charged_where_it_was_never_sent)
         struct reservation r;
 
         rig_reservation(&r, 1 + 4 * was_sent, 0, 3, 9);
-        int64_t now_us = quota_now_us(rig.q[0]);
-
-        record.handle =
-            redis_token_make(&r, 0, redis_layout_buckets(&door(0)->layout, now_us), now_us);
+        r.asked_us = quota_now_us(rig.q[0]);
+        r.buckets = redis_layout_buckets(&door(0)->layout, r.asked_us);
+        record.handle = redis_token_make(&r, 0);
         record.row_expiry_s = clock_wall_us() / 1000000 + 9999;
         redis_request_resume(door(0), &record);
         redis_requests_send(door(0));

@@ -15,6 +15,9 @@
 #include "quota/redis.h"
 #include "unit/quota/rig.h"
 
+/* For %b: the token of a part. */
+#define TOKEN(r, i) redis_token_make(&(r), i).token, (size_t)redis_token_make(&(r), i).token_len
+
 #define TIMEOUT_MS 150
 
 static struct rig rig;
@@ -173,8 +176,7 @@ Test(quota_redis_trouble, a_charge_outlives_the_lease_while_it_is_down)
     cr_assert_eq(quota_commit(rig.q[0], &r, 2, &(struct op){0}), ST_OK);
     rig_redis_start(&rig);
     /* Another gateway is back first, and the lease is over by its clock. */
-    cr_assert_eq(
-        rig_redis(&rig, "ZREM mg:{1}:h %b", r.parts[0].token, (size_t)r.parts[0].token_len), 1);
+    cr_assert_eq(rig_redis(&rig, "ZREM mg:{1}:h %b", TOKEN(r, 0)), 1);
     cr_assert_eq(rig_redis(&rig, "FLUSHDB") >= -1, 1);
     RIG_UNTIL(&rig, redis_link_is_up(link_of(0)));
     cr_assert_eq(rig_used(&rig, 1, 0), 2);
@@ -389,8 +391,8 @@ Test(quota_redis_trouble, an_unknown_host_is_said_at_start)
 static void row_of(const struct reservation *r, char out[REDIS_KEY_MAX])
 {
     const struct limit *limit = &r->limits[0].limit;
-    struct redis_key key =
-        redis_row_key(r->parts[0].bucket, redis_row_letter(&limit->rule), limit->window.ordinal);
+    struct redis_key key = redis_row_key(redis_token_make(r, 0).bucket,
+                                         redis_row_letter(&limit->rule), limit->window.ordinal);
 
     snprintf(out, REDIS_KEY_MAX, "%.*s", (int)key.len, key.buf);
 }
@@ -402,9 +404,11 @@ Test(quota_redis_trouble, what_its_keys_look_like)
 
     rig_start(&rig);
     hold(&r, 1, 2, 9);
-    cr_assert_eq(r.parts[0].token_len, 22);
+    cr_assert_eq(redis_token_make(&r, 0).token_len, 22);
     row_of(&r, row);
-    cr_assert_eq(rig_redis(&rig, "HGET %s %b", row, r.parts[0].token, (size_t)ROW_FIELD_LEN), 2);
+    cr_assert_eq(
+        rig_redis(&rig, "HGET %s %b", row, redis_token_make(&r, 0).token, (size_t)ROW_FIELD_LEN),
+        2);
 
     long long left_s = rig_redis(&rig, "TTL %s", row);
     long long day_left_s = r.limits[0].limit.window.end_s - clock_wall_us() / 1000000;
@@ -431,13 +435,13 @@ Test(quota_redis_trouble, a_renewal_reaches_both_parts)
     cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_OK);
     first_us = r.expires_us;
     for (int i = 0; i < 2; i++)
-        before[i] = rig_redis(&rig, "ZSCORE mg:{%d}:h %b", (int)r.parts[i].bucket, r.parts[i].token,
-                              (size_t)r.parts[i].token_len);
+        before[i] = rig_redis(&rig, "ZSCORE mg:{%d}:h %b", (int)redis_token_make(&r, i).bucket,
+                              TOKEN(r, i));
     RIG_UNTIL(&rig, r.expires_us >= first_us + 1000000);
     rig_quiet(&rig);
     for (int i = 0; i < 2; i++)
-        cr_assert_gt(rig_redis(&rig, "ZSCORE mg:{%d}:h %b", (int)r.parts[i].bucket,
-                               r.parts[i].token, (size_t)r.parts[i].token_len),
+        cr_assert_gt(rig_redis(&rig, "ZSCORE mg:{%d}:h %b", (int)redis_token_make(&r, i).bucket,
+                               TOKEN(r, i)),
                      before[i]);
     quota_settle(rig.q[0], &r, 0);
     end_with_nothing_held();
@@ -479,16 +483,17 @@ Test(quota_redis_trouble, grants_are_kept_apart_from_use)
     hold(&r, 1, 1, 1);
 
     row_of(&r, row);
-    cr_assert_eq(
-        rig_redis(&rig, "HINCRBY %s %b 33554432", row, r.parts[0].token, (size_t)ROW_FIELD_LEN),
-        33554433);
+    cr_assert_eq(rig_redis(&rig, "HINCRBY %s %b 33554432", row, redis_token_make(&r, 0).token,
+                           (size_t)ROW_FIELD_LEN),
+                 33554433);
     quota_settle(rig.q[0], &r, 0);
     hold(&r, 1, 3, 1);
     cr_assert_eq(r.limits[0].used_units, 3 * UNITS_PER_IMAGE);
     quota_settle(rig.q[0], &r, 1);
     rig_quiet(&rig);
-    cr_assert_eq(rig_redis(&rig, "HGET %s %b", row, r.parts[0].token, (size_t)ROW_FIELD_LEN),
-                 33554433);
+    cr_assert_eq(
+        rig_redis(&rig, "HGET %s %b", row, redis_token_make(&r, 0).token, (size_t)ROW_FIELD_LEN),
+        33554433);
     end_with_nothing_held();
 }
 
@@ -503,9 +508,7 @@ Test(quota_redis_trouble, a_retry_does_not_undo_a_commit)
     list_init(&again.live);
     cr_assert_eq(rig_commit(&rig, rig.q[0], &r, -1), ST_OK);
     cr_assert_eq(rig_reserve(&rig, rig.q[0], &again), ST_OK);
-    cr_assert_gt(
-        rig_redis(&rig, "ZSCORE mg:{1}:h %b", r.parts[0].token, (size_t)r.parts[0].token_len),
-        1 << 30);
+    cr_assert_gt(rig_redis(&rig, "ZSCORE mg:{1}:h %b", TOKEN(r, 0)), 1 << 30);
     quota_settle(rig.q[0], &r, 0);
     end_with_nothing_held();
 }

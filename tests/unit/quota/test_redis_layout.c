@@ -170,13 +170,13 @@ Test(quota_layouts, a_change_that_was_planned)
     rig_start(&rig);
     far_account(&before);
     cr_assert_eq(rig_reserve(&rig, rig.q[0], &before), ST_OK);
-    cr_assert_eq(before.parts[0].bucket, 1);
+    cr_assert_eq(redis_part_bucket(&before, 0), 1);
     rig_redis(&rig, "SET %s %s", "mg:{0}:meta", "65536 131072 1"); /* since 1970 */
     RIG_UNTIL(&rig, ((struct redis_quota *)rig.q[0])->layout.next_buckets == 131072);
     cr_assert(quota_store_is_up(rig.store));
     far_account(&after);
     cr_assert_eq(rig_reserve(&rig, rig.q[0], &after), ST_OK);
-    cr_assert_eq(after.parts[0].bucket, 65537);
+    cr_assert_eq(redis_part_bucket(&after, 0), 65537);
     quota_settle(rig.q[0], &before, 0);
     quota_settle(rig.q[0], &after, 0);
     rig_quiet(&rig);

@@ -46,7 +46,9 @@ static struct hold_handle token_of(int64_t images, const struct limit *limits, i
     for (int i = 0; i < len; i++)
         terms.limits[i] = limits[i];
     reservation_init(&r, &account, &terms, images, UINT64_C(0x0102030405060708));
-    return redis_token_make(&r, 0, 65536, NOW_US);
+    r.asked_us = NOW_US;
+    r.buckets = 65536;
+    return redis_token_make(&r, 0);
 }
 
 Test(quota_redis_token, bytes_of_calendar_windows)

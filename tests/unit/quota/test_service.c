@@ -128,6 +128,7 @@ CONTRACT(service_claims_that_nobody_waits_for_stay_leased)
     struct quota_claim a = fresh(10), b = fresh(10);
     struct rig_wait wait;
 
+    cr_assert_eq(leased(rig, a), 0, "and the store is there");
     a.serial = 1;
     a.need_units = a.want_units = 4000;
     rig_wait_init(&wait);
@@ -350,7 +351,7 @@ static void expiry(struct rig *rig)
     long long left_s;
 
     cr_assert_eq(got(rig, 0, &a, 4), 4);
-    left_s = rig_redis(rig, "TTL mg:{65536}:sh0aly0");
+    left_s = rig_redis(rig, "TTL mg:{8388608}:sh0aly0");
     cr_assert(left_s > 600 && left_s <= 600 + SERVICE_KEPT_S, "%lld", left_s);
 }
 

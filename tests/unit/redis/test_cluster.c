@@ -170,6 +170,7 @@ Test(quota_redis_cluster, a_hold_that_expires_in_a_slot_half_moved)
 {
     struct limit limits[] = {rig_limit(1, LIMIT_DAY, 9000), rig_limit(1, LIMIT_WEEK, 9000)};
     struct reservation held, other;
+    struct hold_handle handle;
     struct rig_wait wait;
     struct redis_key week;
     char name[REDIS_KEY_MAX];
@@ -181,8 +182,9 @@ Test(quota_redis_cluster, a_hold_that_expires_in_a_slot_half_moved)
     quota_settle(rig.q[0], &other, 1);
     rig_quiet(&rig);
     list_remove(&held.live);
-    cr_assert_eq(server_ask(&cluster.nodes[1], "ZADD mg:{1}:h XX CH 1000 %b", held.parts[0].token,
-                            (size_t)held.parts[0].token_len),
+    handle = redis_token_make(&held, 0);
+    cr_assert_eq(server_ask(&cluster.nodes[1], "ZADD mg:{1}:h XX CH 1000 %b", handle.token,
+                            (size_t)handle.token_len),
                  1);
     week = redis_row_key(1, 'w', limits[1].window.ordinal);
     snprintf(name, sizeof(name), "%.*s", (int)week.len, week.buf);
