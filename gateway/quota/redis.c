@@ -169,8 +169,7 @@ static struct ending ending(struct quota *q, struct reservation *r, int64_t used
 
 static bool is_up_for(const struct redis_quota *rq, uint32_t bucket)
 {
-    return redis_link_is_up(
-        redis_route_link((struct redis_route *)(uintptr_t)&rq->route, bucket));
+    return redis_link_is_up(redis_route_link((struct redis_route *)(uintptr_t)&rq->route, bucket));
 }
 
 /* Images are about to be delivered, for a hold that others may have given back.  What cannot be sent at once has no reply
@@ -179,8 +178,8 @@ static bool is_late(struct quota *q, const struct reservation *r, int64_t used_i
 {
     if (r->state != RESERVATION_HELD || used_images == 0)
         return false;
-    return redis_hold_is_late(r, is_up_for(redis_of(q), r->parts[0].bucket) ? quota_now_us(q)
-                                                                            : redis_fresh_now_us(q));
+    return redis_hold_is_late(
+        r, is_up_for(redis_of(q), r->parts[0].bucket) ? quota_now_us(q) : redis_fresh_now_us(q));
 }
 
 /* The op waits for those that can be sent now; what cannot is on disk at once. */

@@ -61,8 +61,9 @@ struct redis_request {
     int rounds;        /* how often it was sent again */
     struct list in_unsent;
     struct list in_ops;
-    struct op *op;         /* NULL: nobody waits */
-    struct reservation *r; /* lent by the caller while it waits for how its limits stand, or for its commit */
+    struct op *op; /* NULL: nobody waits */
+    struct reservation
+        *r; /* lent by the caller while it waits for how its limits stand, or for its commit */
 
     /* All but POLL: which part.  RESERVE, ASK: since when. */
     int part;
@@ -71,15 +72,17 @@ struct redis_request {
     unsigned amends; /* quota_amends() then */
     enum redis_task task;
     int64_t amend_units;
-    bool is_announcing;         /* ASK: all parts are amended */
-    bool is_late;               /* RESERVE: of what is called committed, and may have ended: redis_late.c */
-    bool has_earlier;           /* RESERVE: the part before is held */
+    bool is_announcing; /* ASK: all parts are amended */
+    bool is_late;       /* RESERVE: of what is called committed, and may have ended: redis_late.c */
+    bool has_earlier;   /* RESERVE: the part before is held */
     struct hold_handle earlier; /* then: that one */
 
     struct redis_request *partner; /* END: of the other part; the op goes with whichever is later */
-    int64_t sure_until_us;         /* END: the hold's, where images may be delivered after it; else INT64_MAX */
+    int64_t
+        sure_until_us; /* END: the hold's, where images may be delivered after it; else INT64_MAX */
 
-    struct reservation *about;    /* RENEW, and END of a commit: told how it ended, while it is not settled */
+    struct reservation
+        *about; /* RENEW, and END of a commit: told how it ended, while it is not settled */
     struct redis_request *before; /* END of a settle: its commit, on its way; NULL: none */
     struct redis_request *after;  /* END of a commit: its settle */
 };
@@ -97,6 +100,12 @@ void redis_request_wait(struct redis_request *request, struct op *op);
 void redis_request_begin(struct redis_request *request, struct reservation *r);
 /* Sends it, or keeps it until the link is up. */
 void redis_request_launch(struct redis_request *request);
+/* Again, as it stands now. */
+void redis_request_go(struct redis_request *request);
+/* An END is over: whoever waits is told, and it is freed. */
+void redis_request_end(struct redis_request *request);
+/* redis_end.c: an integer came in reply to an END. */
+void redis_end_answered(struct redis_request *request, const redisReply *reply);
 /* Its command, as it stands, into the link's buffer; redis_link_end() is left to the caller. */
 void redis_request_write(struct redis_request *request, struct redis_link *link);
 /* A record that was left behind on disk, and is in this worker's outbox now. */

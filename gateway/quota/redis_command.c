@@ -82,8 +82,8 @@ static void write_reserve(struct redis_request *request, struct redis_link *link
 {
     struct redis_quota *rq = request->from;
 
-    request->task = request->is_late || ++rq->reserves % REAP_EVERY == 0 ? TASK_REAP_AND_RESERVE
-                                                                         : TASK_RESERVE;
+    request->task =
+        request->is_late || ++rq->reserves % REAP_EVERY == 0 ? TASK_REAP_AND_RESERVE : TASK_RESERVE;
     if (request->record.expires_us == 0) /* a lease counts from the first time it is asked for */
         request->record.expires_us = quota_now_us(&rq->base) + rq->base.lease_us;
     if (redis_part_is_rows(request->r, request->part))

@@ -23,7 +23,8 @@ struct list *redis_request_place(struct redis_request *request)
 {
     struct redis_request *settle = request->after;
 
-    return settle && !list_is_empty(&settle->in_unsent) ? &settle->in_unsent : &request->from->unsent;
+    return settle && !list_is_empty(&settle->in_unsent) ? &settle->in_unsent
+                                                        : &request->from->unsent;
 }
 
 bool redis_request_is_elsewhere(const struct redis_request *request)
@@ -31,7 +32,8 @@ bool redis_request_is_elsewhere(const struct redis_request *request)
     const struct redis_request *commit = request->before;
 
     return commit && commit->is_sent &&
-           commit->call.of != redis_route_link(&request->from->route, request->record.handle.bucket);
+           commit->call.of !=
+               redis_route_link(&request->from->route, request->record.handle.bucket);
 }
 
 /* --- a reservation, and what is on its way about it --- */

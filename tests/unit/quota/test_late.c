@@ -218,7 +218,8 @@ Test(quota_late, with_every_kind_of_limit)
     rig_reservation_of(&other, 1, 1, limits, 3);
     cr_assert_eq(rig_reserve(&rig, rig.q[1], &other), ST_OK);
     r.parts[0].sure_until_us = 1;
-    cr_assert_eq(rig_commit(&rig, rig.q[0], &r, -1), ST_LIMIT, "one is in flight, and two are asked for");
+    cr_assert_eq(rig_commit(&rig, rig.q[0], &r, -1), ST_LIMIT,
+                 "one is in flight, and two are asked for");
     cr_assert_eq(r.refused_by, 2);
     quota_settle(rig.q[1], &other, 0);
     rig_quiet(&rig);
@@ -441,7 +442,8 @@ Test(quota_late, tombstones_last_an_hour)
     cr_assert_gt(rig_redis(&rig, "TTL mg:{1}:t"), 3500);
     cr_assert_leq(rig_redis(&rig, "TTL mg:{1}:t"), 3600);
     for (long long kind = 0; kind < 3; kind++)
-        cr_assert_eq(rig_redis(&rig, "ZADD mg:{1}:t %lld old%d", (kind << 30) + OLD_S, (int)kind), 1);
+        cr_assert_eq(rig_redis(&rig, "ZADD mg:{1}:t %lld old%d", (kind << 30) + OLD_S, (int)kind),
+                     1);
     list_remove(&r.live);
     hold(&r, 5, 3, 3);
     reap(&r, false);
