@@ -44,3 +44,20 @@ int64_t cost_image_units(const struct price_list *prices, const struct job *job)
             return prices->prices[i].units;
     return UNITS_PER_IMAGE;
 }
+
+static bool fits_all(const struct price *price)
+{
+    return !price->model && !price->quality && price->size_class < 0 && price->steps_max == 0;
+}
+
+int64_t cost_least_units(const struct price_list *prices)
+{
+    int64_t least = INT64_MAX;
+
+    for (int i = 0; i < prices->len; i++) {
+        least = MIN(least, prices->prices[i].units);
+        if (fits_all(&prices->prices[i]))
+            return least;
+    }
+    return MIN(least, UNITS_PER_IMAGE);
+}

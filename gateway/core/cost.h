@@ -33,5 +33,7 @@ struct price_list {
 
 /* Units of one image of this job in credits. */
 int64_t cost_image_units(const struct price_list *prices, const struct job *job);
+/* The least that an image may cost, of whatever job. */
+int64_t cost_least_units(const struct price_list *prices);
 /* Does a name fit a pattern: the name itself, or a beginning and "*"?  ASCII case counts. */
 bool cost_name_fits(const char *pattern, struct text name);

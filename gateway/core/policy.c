@@ -126,6 +126,25 @@ void policy_terms(const struct policy *policy, const struct account *account, co
     add_rules(team->rules, team->rules_len, &all, &at, out);
 }
 
+void policy_least_terms(const struct policy *policy, const struct account *account, int64_t now_s,
+                        struct terms *out)
+{
+    const struct job least = {.operation = OPERATION_GENERATE, .images = 1};
+    int kept = 0;
+
+    policy_terms(policy, account, &least, now_s, out);
+    for (int i = 0; i < out->limits_len; i++) {
+        struct limit *limit = &out->limits[i];
+
+        if (limit->rule.scope == SCOPE_MODEL)
+            continue;
+        if (limit->rule.measure == MEASURE_CREDITS)
+            limit->image_units = cost_least_units(&policy->prices);
+        out->limits[kept++] = *limit;
+    }
+    out->limits_len = kept;
+}
+
 int policy_tier(const struct policy *policy, struct text name)
 {
     for (int i = 0; i < policy->tiers_len; i++)

@@ -85,6 +85,10 @@ static inline size_t terms_bytes(int limits_len)
 /* account->tier must be an index into policy->tiers, account->team into policy->teams or -1.  now_s is store time. */
 void policy_terms(const struct policy *policy, const struct account *account, const struct job *job,
                   int64_t now_s, struct terms *out);
+/* The terms of the least that this account may ask for, whatever that turns out to be: one image of the lowest price, without
+ * the limits that hold for some models alone.  Whoever is refused by these is refused by any. */
+void policy_least_terms(const struct policy *policy, const struct account *account, int64_t now_s,
+                        struct terms *out);
 /* The tier, or team, of that name, or -1. */
 int policy_tier(const struct policy *policy, struct text name);
 int policy_team(const struct policy *policy, struct text name);

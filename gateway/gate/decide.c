@@ -5,10 +5,9 @@
 
 #include "gate/request.h"
 
-static void resolve(const struct request *req, const struct job *job, struct terms *out)
+static int64_t now_s(const struct request *req)
 {
-    policy_terms(&req->config->policy, &req->identity.account, job,
-                 quota_now_us(req->gate->quota) / 1000000, out);
+    return quota_now_us(req->gate->quota) / 1000000;
 }
 
 /* ST_OK or ST_NOMEM. */
@@ -17,7 +16,7 @@ enum status policy_begin(struct request *req)
     struct terms terms;
     size_t bytes;
 
-    resolve(req, &req->job, &terms);
+    policy_terms(&req->config->policy, &req->identity.account, &req->job, now_s(req), &terms);
     bytes = terms_bytes(terms.limits_len);
     req->terms = arena_alloc(&req->arena, bytes);
     if (!req->terms)
@@ -55,7 +54,7 @@ enum outcome decide_before_body(struct request *req)
     struct verdict verdict;
     struct terms terms;
 
-    resolve(req, &least, &terms);
+    policy_least_terms(&req->config->policy, &req->identity.account, now_s(req), &terms);
     if (reserve_is_denied(req, &terms)) {
         const struct reservation *r = req->reservation;
 

@@ -121,6 +121,12 @@ void redis_request_wait(struct redis_request *request, struct op *op);
 void redis_request_begin(struct redis_request *request, struct reservation *r);
 /* Sends it, or keeps it until the link is up. */
 void redis_request_launch(struct redis_request *request);
+/* Again, as it stands now. */
+void redis_request_go(struct redis_request *request);
+/* An END is over: whoever waits is told, and it is freed. */
+void redis_request_end(struct redis_request *request);
+/* redis_end.c: an integer came in reply to an END. */
+void redis_end_answered(struct redis_request *request, const redisReply *reply);
 /* Its command, as it stands, into the link's buffer; redis_link_end() is left to the caller. */
 void redis_request_write(struct redis_request *request, struct redis_link *link);
 /* A record that was left behind on disk, and is in this worker's outbox now. */

@@ -199,7 +199,7 @@ void redis_request_wait(struct redis_request *request, struct op *op)
     list_push_back(&request->from->ops, &request->in_ops);
 }
 
-static void end(struct redis_request *request)
+void redis_request_end(struct redis_request *request)
 {
     struct redis_quota *rq = request->from;
 
@@ -259,7 +259,7 @@ static void park(struct redis_request *request)
 }
 
 /* As far as there is a link to send it over. */
-static void go(struct redis_request *request)
+void redis_request_go(struct redis_request *request)
 {
     bool asks;
     struct redis_link *link = next_link(request, &asks);
@@ -279,7 +279,7 @@ static void resend(struct redis_request *request)
     if (is_question(request) && !request->op)
         free(request); /* nothing is held, and nobody wants it any more */
     else
-        go(request);
+        redis_request_go(request);
 }
 
 static void send_again(struct redis_request *request)
@@ -287,11 +287,11 @@ static void send_again(struct redis_request *request)
     if (is_question(request) && !request->op)
         free(request); /* nothing is held, and nobody wants it any more */
     else if (++request->rounds <= ROUNDS_MAX)
-        go(request);
+        redis_request_go(request);
     else if (is_question(request))
         fail_question(request);
     else if (request->kind == REQUEST_END)
-        end(request);
+        redis_request_end(request);
     else
         park(request);
 }
@@ -302,7 +302,7 @@ static void unwanted(struct redis_request *request, const struct redis_answer *a
     if (request->kind == REQUEST_RESERVE && answer->verdict == 0) {
         request->kind = REQUEST_END;
         request->record.kind = OUTBOX_SETTLE;
-        go(request);
+        redis_request_go(request);
     } else {
         free(request);
     }
@@ -318,7 +318,7 @@ static void question_answered(struct redis_request *request, const struct redis_
     }
     switch (redis_part_answered(request, answer, &st)) {
     case NEXT_PART:
-        go(request);
+        redis_request_go(request);
         return;
     case NEXT_AGAIN:
         send_again(request);
@@ -343,84 +343,6 @@ static void announced(struct redis_request *request)
     told(request, ST_OK);
 }
 
-/* A charge that somebody waits for may have to be on replicas, too. */
-static void acknowledged(struct redis_request *request)
-{
-    struct redis_link *link = request->call.of;
-    bool is_awaited = request->op || request->partner;
-
-    if (!is_awaited || !request->record.charges_if_gone || link->target->wait_replicas == 0) {
-        end(request);
-        return;
-    }
-    request->is_replicating = true;
-    request->from->on_way++;
-    redis_link_wait(link, &request->call);
-}
-
-/* Of what is settled at once the other part may be gone for good, so only a single one can be asked for anew. */
-static bool is_undelivered(const struct redis_request *request)
-{
-    bool is_awaited = request->op || (request->partner && request->partner->op);
-
-    if (!request->record.charges_if_gone || !is_awaited)
-        return false;
-    return request->record.kind == OUTBOX_COMMIT || (request->op && request->r->parts_len == 1);
-}
-
-/* Redis has lost it, if there is no trace of what was never done. */
-static bool is_surely_undone(const struct redis_request *request)
-{
-    return request->record.charges_if_gone && !request->record.was_sent;
-}
-
-/* The hold has expired, but its images are delivered, or were never made.  A settle that is behind its commit, and may be
- * done before anything else that the commit could say, sees to it. */
-static void revive(struct redis_request *request)
-{
-    struct redis_request *settle = request->after;
-
-    if (settle) {
-        settle->record.charges_if_gone =
-            is_surely_undone(request) && settle->record.used_images > 0;
-        end(request);
-        return;
-    }
-    request->is_reviving = true;
-    go(request);
-}
-
-/* Without a trace the next try is forced. */
-static void revived(struct redis_request *request, bool is_done)
-{
-    if (is_done || request->is_forced || !is_surely_undone(request)) {
-        if (is_done && request->record.charges_if_gone)
-            log_event(LOG_NOTE, "quota_charged_again", "store=redis why=\"its lease had ended\"");
-        acknowledged(request);
-        return;
-    }
-    request->is_forced = true;
-    revive(request);
-}
-
-static void end_answered(struct redis_request *request, const redisReply *reply)
-{
-    bool is_revived = request->is_reviving;
-    bool is_done = reply->integer != 0;
-
-    request->is_reviving = false;
-    if (is_revived) {
-        revived(request, is_done);
-    } else if (is_done || request->is_void) {
-        acknowledged(request);
-    } else if (is_undelivered(request)) {
-        redis_late_instead(request);
-        end(request);
-    } else {
-        revive(request);
-    }
-}
-
 static void complain(struct redis_quota *rq, const char *error)
 {
     int64_t now_us = loop_now_us(rq->base.loop);
@@ -437,7 +359,7 @@ static void reject(struct redis_request *request, const char *error)
     if (is_question(request))
         fail_question(request);
     else if (request->kind == REQUEST_END)
-        end(request);
+        redis_request_end(request);
     else
         park(request);
 }
@@ -490,7 +412,7 @@ static void answered(struct redis_request *request, const redisReply *reply)
     else if (request->kind == REQUEST_CLAIM)
         told(request, redis_claim_answered(request, reply));
     else if (request->kind == REQUEST_END && reply->type == REDIS_REPLY_INTEGER)
-        end_answered(request, reply);
+        redis_end_answered(request, reply);
     else if (is_question(request) && redis_answer_read(reply, request->limits_len, &answer))
         question_answered(request, &answer);
     else
@@ -505,7 +427,7 @@ static void on_done(struct redis_call *call, const redisReply *reply)
     if (!reply)
         lost(request);
     else if (request->is_replicating)
-        end(request);
+        redis_request_end(request);
     else if (reply->type == REDIS_REPLY_ERROR)
         refused(request, reply->str);
     else
@@ -528,7 +450,7 @@ void redis_request_launch(struct redis_request *request)
 
     if (request->kind == REQUEST_END && is_awaited && !request->from->waits_for_reply)
         request->call.written = on_written;
-    go(request);
+    redis_request_go(request);
 }
 
 void redis_request_resume(struct redis_quota *rq, const struct outbox_record *record)

@@ -23,10 +23,10 @@
  *   COMMIT                    redis_command.c write_score(); ledger_commit()
  *   SETTLE                    redis_command.c write_settle(), settle_source; ledger_settle()
  *   RENEW                     redis.c renew(), redis_command.c write_score(); ledger_renew()
- *   REVIVE                    redis_request.c revive(), revive_source; in ledger_commit() and ledger_settle()
+ *   REVIVE                    redis_end.c revive(), revive_source; in ledger_commit() and ledger_settle()
  *   ANEW                      redis_late.c; LUA_LATE and the RESERVE behind it
  *   give, reap                redis_scripts.c LUA_MOVE, LUA_REAP; row.c row_give(), ledger.c ledger_reap()
- *   say, answered             redis_request.c go(), transmit(), keep(); end_answered()
+ *   say, answered             redis_request.c go(), transmit(), keep(); redis_end.c
  *   lose, notice, reconnect   redis/link.c break_link(), redis_request.c lost(), redis_requests_send()
  *   disk, marked, restart     outbox.c outbox_add(), outbox_mark_sent(), outbox_open()
  *
@@ -331,7 +331,9 @@ inline reserve(h)
         fi;
 #endif
         if
-        :: HAS_ROOM(h) -> charge(h)
+        :: HAS_ROOM(h) ->
+            charge(h);
+            over[h] = (tomb[h] == GIVEN) /* asked again after its lease, which counts from the first time */
         :: else -> refuse(h)
         fi
     fi
@@ -626,13 +628,17 @@ inline commit_answered(g, h, reply)
     fi
 }
 
+/* Of what is settled at once: a single part, sent once. */
+#define IS_UNDELIVERED(g, h) \
+    (PARTS == 1 && !marked[g] && count[g] > 0 && !s_sent[h] && IS_AWAITED(g, h, SETTLING))
+
 inline settle_answered(g, h, reply)
 {
     if
 #ifndef MUT_NO_REVIVE
-    :: reply == 0 && !s_reviving[h] && PARTS == 1 && s_if_gone[h] && IS_AWAITED(g, h, SETTLING) ->
+    :: reply == 0 && !s_reviving[h] && IS_UNDELIVERED(g, h) ->
         settle_ends(g, h); ask_anew(g)
-    :: reply == 0 && !s_reviving[h] && !(PARTS == 1 && s_if_gone[h] && IS_AWAITED(g, h, SETTLING)) ->
+    :: reply == 0 && !s_reviving[h] && !IS_UNDELIVERED(g, h) ->
         s_reviving[h] = 1;
         transmit(g, REVIVE, h, AS_SETTLE(s_used[h]))
     :: reply == 0 && s_reviving[h] && !s_forced[h] && s_if_gone[h] && IS_UNDONE(s_sent[h]) ->

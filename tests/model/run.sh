@@ -19,10 +19,12 @@ acknowledged    -DCRASHES=1 -DLOSSES=1 -DACKNOWLEDGED
 links           -DCRASHES=1 -DLOSSES=2
 late-messages   -DCRASHES=1 -DLOSSES=1 -DLATE -DRENEWALS=1 -DNO_MIDNIGHT
 long-cuts       -DCRASHES=1 -DLOSSES=1 -DANY_LEASE -DNO_MIDNIGHT
+long-cuts-told  -DLOSSES=1 -DANY_LEASE -DACKNOWLEDGED -DNO_MIDNIGHT
+long-cuts-twice -DLOSSES=2 -DANY_LEASE -DNO_MIDNIGHT
 rows-lost       -DCRASHES=1 -DROWS_LOST
 '
-# Seeded defects.  Two of them are none: "commit: sent" does not promise to survive a link and a gateway that die together
-# (both-die-at-once), and revive-twice is how the code is; see the head of quota.pml.
+# Seeded defects.  One of them is none: "commit: sent" does not promise to survive a link and a gateway that die together
+# (both-die-at-once); see the head of quota.pml.
 mutations='
 no-floor          -DMUT_NO_FLOOR -DROWS_LOST
 zadd-without-nx   -DMUT_NO_NX -DLOSSES=1
@@ -42,7 +44,10 @@ keeps-unwanted    -DMUT_KEEPS_UNWANTED
 keeps-earlier     -DMUT_KEEPS_EARLIER -DPARTS=2 -DLIMIT=2 -DTEAM_LIMIT=1
 both-die-at-once  -DUNNOTICED -DCRASHES=1 -DLOSSES=1
 renew-uncommits   -DMUT_RENEW -DCRASHES=1 -DLOSSES=1 -DLATE -DRENEWALS=1
-revive-twice      -DFLAW_REVIVE -DLOSSES=1 -DANY_LEASE
+no-tombstones     -DMUT_NO_TOMB -DLOSSES=1 -DANY_LEASE
+takes-no-tomb     -DMUT_TAKES_NOT -DLOSSES=2 -DANY_LEASE
+late-not-asked    -DMUT_NOT_ASKED -DANY_LEASE
+settle-behind     -DMUT_SETTLE_BEHIND -DLOSSES=1 -DRENEWALS=1
 '
 
 make_checker() { # folder, options of the C compiler, flags of the model

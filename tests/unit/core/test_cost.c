@@ -67,6 +67,23 @@ Test(cost, a_safe_path_costs_nothing)
     cr_expect_eq(cost_image_units(&list, &job), 0);
 }
 
+Test(cost, the_least_of_any_job)
+{
+    static const struct price some[] = {
+        {.model = "dear-*", .size_class = -1, .units = 9000},
+        {.quality = "low", .size_class = -1, .units = 1200},
+    };
+    static const struct price all[] = {
+        {.model = "dear-*", .size_class = -1, .units = 9000},
+        {.size_class = -1, .units = 2500},
+        {.size_class = 0, .units = 1}, /* never reached */
+    };
+
+    cr_expect_eq(cost_least_units(&(struct price_list){.len = 0}), 1000);
+    cr_expect_eq(cost_least_units(&(struct price_list){.len = 2, .prices = some}), 1000);
+    cr_expect_eq(cost_least_units(&(struct price_list){.len = 3, .prices = all}), 2500);
+}
+
 Test(cost, patterns)
 {
     cr_expect(cost_name_fits("dall-e-3", TEXT("dall-e-3")));

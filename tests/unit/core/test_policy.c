@@ -191,6 +191,21 @@ Test(policy, credits_by_the_price_list)
     cr_expect_eq(terms_with_model(MIXED, -1, TEXT_NONE).limits[1].image_units, 1500);
 }
 
+Test(policy, the_least_terms_refuse_nobody_who_might_be_admitted)
+{
+    struct account account = {.tier = MIXED, .team = 0};
+    struct terms least;
+
+    policy_least_terms(&policy, &account, NOW_S, &least);
+    cr_assert_gt(least.limits_len, 0);
+    for (int i = 0; i < least.limits_len; i++) {
+        cr_expect_neq(least.limits[i].rule.scope, SCOPE_MODEL);
+        if (least.limits[i].rule.measure == MEASURE_CREDITS)
+            cr_expect_eq(least.limits[i].image_units, 1500);
+    }
+    cr_expect_eq(least.limits[least.limits_len - 1].rule.scope, SCOPE_TEAM);
+}
+
 Test(policy, a_team_comes_last_with_a_row_for_all_its_accounts)
 {
     struct terms terms = terms_with_model(FREE, 0, TEXT_NONE);
