@@ -124,6 +124,7 @@ void server_rows(redisContext *server, int64_t accounts, uint32_t buckets)
                lens, 4);
     }
     take_replies(server, pending);
+    pending = 0;
     for (uint32_t bucket = 0; bucket < buckets; bucket++) {
         struct redis_key key = redis_row_key(bucket, 'c', day);
         const size_t lens[] = {6, key.len, 6};
