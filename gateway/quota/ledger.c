@@ -345,14 +345,15 @@ static bool change_of_row(struct ledger *ledger, const struct charge *charge,
 {
     bool is_grant = change->kind == CHANGE_GRANT && change->until_s > 0;
     struct ledger_row *standing;
-    int64_t granted;
+    int64_t granted, most;
 
     if (charge->segment_s > 0 || (!is_grant && change->kind != CHANGE_RESET))
         return true;
     standing = standing_row(ledger, subject, charge);
     if (!standing)
         return false;
-    granted = is_grant ? MIN(change->units / UNITS_PER_IMAGE, STANDING_SPAN - 1) : 0;
+    most = MIN(row_shape((enum limit_measure)charge->measure).granted_max, STANDING_SPAN - 1);
+    granted = is_grant ? MIN(change->units / UNITS_PER_IMAGE, most) : 0;
     granted = stand(ledger, standing, granted, change->until_s, now_us);
     if (is_grant)
         change->units = granted * UNITS_PER_IMAGE;

@@ -226,7 +226,7 @@ static void settle(struct quota *q, struct reservation *r, int64_t used_images)
 static void adopt(struct quota *q, struct reservation *r)
 {
     redis_parts_adopt(redis_of(q), r);
-    reservation_hold(r, INT64_MAX);
+    reservation_hold(r, quota_now_us(q) + q->lease_us);
 }
 
 static void renew(struct quota *q, struct reservation *r)

@@ -91,6 +91,7 @@ struct redis_request {
     int64_t amend_units;
     int64_t amend_until_s;
     bool is_announcing; /* ASK: all parts are amended */
+    bool is_undated;    /* asked before the store's clock was known, and never sent */
     bool is_late;       /* RESERVE: of what is called committed, and may have ended: redis_late.c */
     bool has_earlier;   /* RESERVE: the part before is held */
     struct hold_handle earlier; /* then: that one */
@@ -119,6 +120,8 @@ MUST_CHECK enum status redis_request_ask(struct redis_request *request, struct r
 void redis_request_wait(struct redis_request *request, struct op *op);
 /* A RESERVE or ASK about r begins with its first part. */
 void redis_request_begin(struct redis_request *request, struct reservation *r);
+/* The store's clock is known now, of a question that is undated.  False: by that clock its windows are others. */
+bool redis_request_date_again(struct redis_request *request);
 /* Sends it, or keeps it until the link is up. */
 void redis_request_launch(struct redis_request *request);
 /* Again, as it stands now. */

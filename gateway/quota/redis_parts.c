@@ -28,12 +28,36 @@ void redis_request_begin(struct redis_request *request, struct reservation *r)
 {
     struct quota *q = &request->from->base;
 
+    request->is_undated = !q->has_clock;
     request->asked_us = quota_now_us(q);
     request->amends = quota_amends(q);
     request->r = r;
     if (!request->is_late)
         date(request->from, r, request->asked_us);
     take_part(request);
+}
+
+static bool is_within(const struct window *window, int64_t now_s)
+{
+    return now_s >= window->start_s && now_s < window->end_s;
+}
+
+bool redis_request_date_again(struct redis_request *request)
+{
+    struct reservation *r = request->r;
+    int64_t now_s = quota_now_us(&request->from->base) / 1000000;
+
+    request->is_undated = false;
+    if (request->claim)
+        return is_within(&request->claim->window, now_s);
+    for (int i = 0; i < r->limits_len; i++) {
+        const struct limit *limit = &r->limits[i].limit;
+
+        if (limit_is_calendar(limit->rule.kind) && !is_within(&limit->window, now_s))
+            return false;
+    }
+    redis_request_begin(request, r);
+    return true;
 }
 
 void redis_parts_adopt(struct redis_quota *rq, struct reservation *r)

@@ -465,8 +465,25 @@ void redis_request_resume(struct redis_quota *rq, const struct outbox_record *re
     list_push_back(&rq->unsent, &request->in_unsent);
 }
 
+/* This machine's clock said in which windows they are, and when rates are charged. */
+static struct redis_request *first_misdated(struct redis_quota *rq)
+{
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): as in first_to_tell() */
+    LIST_EACH (node, &rq->ops) {
+        struct redis_request *request = container_of(node, struct redis_request, in_ops);
+
+        if (request->is_undated && !redis_request_date_again(request))
+            return request;
+    }
+    return NULL;
+}
+
 void redis_requests_send(struct redis_quota *rq)
 {
+    struct redis_request *misdated = rq->base.has_clock ? first_misdated(rq) : NULL;
+
+    for (; misdated; misdated = first_misdated(rq))
+        fail_question(misdated);
     if (rq->on_disk > 0)
         outbox_mark_sent(rq->outbox);
     LIST_EACH (node, &rq->unsent) {

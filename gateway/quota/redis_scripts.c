@@ -16,8 +16,9 @@
 
 /* move(): gives back what so many images of a token were charged (negative: charges it again; none: looks at all that it
  * would change, and changes nothing).
- * A calendar row that HINCRBY had to make is removed again; a row of segments has moved on to the next one, or is where
- * it was charged, or is gone.  Of a RATE comes back only what has not dripped away since. */
+ * A calendar row that HINCRBY had to make is removed again, or begins with what is granted until a date; a row of
+ * segments has moved on to the next one, or is where it was charged, or is gone.  Of a RATE comes back only what has not
+ * dripped away since. */
 #define LUA_MOVE \
     "local slots = '" LUA_SLOTS "'\n" \
     "local function later(suffix)\n" \
@@ -28,15 +29,20 @@
     "  end\n" \
     "  return string.sub(suffix, 1, 1) .. digits\n" \
     "end\n" \
-    "local function move_calendar(row, field, n, span, expires)\n" \
-    "  if n == 0 then redis.call('HEXISTS', row, field) return end\n" \
+    "local function move_calendar(row, field, n, span, now, expires)\n" \
+    "  local is_there = n > 0 or redis.call('HEXISTS', row, field) == 1\n" \
+    "  if n == 0 then return end\n" \
     "  local after = redis.call('HINCRBY', row, field, -n)\n" \
     "  local used = (after + n) % span\n" \
-    "  if n < 0 then\n" \
-    "    if after == -n then redis.call('EXPIREAT', row, expires) end\n" \
-    "  elseif used < n and used == after + n then\n" \
+    "  if not is_there then\n" \
+    "    local key = string.sub(KEYS[1], 1, -2) .. 'x'\n" \
+    "    local standing = redis.call('HGET', key, field .. string.sub(row, -6, -6))\n" \
+    "    local till, units = struct.unpack('>I6I6', standing or string.rep('\\0', 12))\n" \
+    "    if till > now / 1000000 then redis.call('HINCRBY', row, field, units * span) end\n" \
+    "    redis.call('EXPIREAT', row, expires)\n" \
+    "  elseif n > 0 and used < n and used == after + n then\n" \
     "    redis.call('HDEL', row, field)\n" \
-    "  elseif used < n then\n" \
+    "  elseif n > 0 and used < n then\n" \
     "    redis.call('HSET', row, field, after + n - used)\n" \
     "  end\n" \
     "end\n" \
@@ -88,11 +94,11 @@
     "      move_rolling(prefix, suffix, field, slot, images * price)\n" \
     "      at = at + 16\n" \
     "    elseif letter > 96 then\n" \
-    "      move_calendar(prefix .. suffix, field, images, 16777216, expires)\n" \
+    "      move_calendar(prefix .. suffix, field, images, 16777216, now, expires)\n" \
     "      at = at + 6\n" \
     "    else\n" \
     "      local price = struct.unpack('>I4', token, at + 6)\n" \
-    "      move_calendar(prefix .. suffix, field, images * price, 4294967296, expires)\n" \
+    "      move_calendar(prefix .. suffix, field, images * price, 4294967296, now, expires)\n" \
     "      at = at + 10\n" \
     "    end\n" \
     "  end\n" \
@@ -434,7 +440,9 @@ static const char amend_source[] =
     "  elseif kind == 99 then\n"
     "    local used = old[i] % x\n"
     "    local granted = (old[i] - used) / x\n"
-    "    if grants and till > 0 then change = stand(field .. string.sub(KEYS[row], -6, -6), change) end\n"
+    "    if grants and till > 0 then\n"
+    "      change = stand(field .. string.sub(KEYS[row], -6, -6), math.min(change, most, 16777215))\n"
+    "    end\n"
     "    if sets then used = change else granted = math.min(math.max(granted + change, 0), most) end\n"
     "    new[i] = granted * x + used\n"
     "  elseif kind == 103 then\n"

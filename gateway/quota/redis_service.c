@@ -61,6 +61,7 @@ enum status redis_claim(struct quota *q, struct quota_claim *claim, struct op *o
     if (!request)
         return ST_UNAVAILABLE;
     request->claim = claim;
+    request->is_undated = !q->has_clock;
     request->record.handle.bucket = SERVICE_BUCKET;
     redis_request_wait(request, op);
     redis_request_launch(request);

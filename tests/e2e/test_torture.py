@@ -44,7 +44,7 @@ class Torture(unittest.TestCase):
         shape = ["--shape", SHAPES[world]] if world in SHAPES else []
         cls.started[world] = Program(
             sys.executable, os.path.join(TORTURE, "torture.py"), "--seconds", str(SECONDS), "--seed", "1", "--clients",
-            "8", "--commit", "acknowledged", "--within-lease", *only, *shape, world)
+            "8", "--commit", "acknowledged", *only, *shape, world)
 
     @classmethod
     def end_all(cls):

@@ -59,7 +59,7 @@ class Clustered(OnRedis):
         model.note(f"{node.at} is killed")
         self.down()
         node.kill9()
-        self.wait(self.rng.choice((0, 0.3, LEASE_S * 1.6 if self.plan.stops_past_lease else 0.4)))
+        self.wait(self.rng.choice((0, 0.3, LEASE_S * 1.6)))
         node.start()
         self._is_whole()
         self.up(model)

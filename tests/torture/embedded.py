@@ -20,7 +20,7 @@ class Embedded(World):
     names = ("A",)
 
     def faults(self):
-        return super().faults() + ([(3, self.stop_with_full_hands)] if self.plan.stops_past_lease else [])
+        return super().faults() + [(3, self.stop_with_full_hands)]
 
 
 class Clocks(Embedded):
@@ -75,11 +75,8 @@ class Clocks(Embedded):
         self._jump(model, round(self.calendar.ahead + LEASE_S * self.rng.choice((2, 5))), "past all leases")
 
     def faults(self):
-        jumps = [(3, self.jump_a_little)]
-        if self.plan.stops_past_lease:
-            jumps += [(3, self.jump_to_midnight), (2, self.jump_to_change), (2, self.jump_a_day),
-                      (3, self.jump_with_full_hands)]
-        return super().faults() + jumps
+        return super().faults() + [(3, self.jump_a_little), (3, self.jump_to_midnight), (2, self.jump_to_change),
+                                   (2, self.jump_a_day), (3, self.jump_with_full_hands)]
 
     def recover(self, model):
         """Leases end by the same clock: it goes where it has not been yet."""

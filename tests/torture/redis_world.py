@@ -45,9 +45,7 @@ class OnRedis(World):
         gate.clock.set(ahead)
 
     def faults(self):
-        common = super().faults() + [(1, self.flush_scripts), (2, self.kill_links)]
-        if self.plan.stops_past_lease:
-            common.append((2, self.stop_with_full_hands))
+        common = super().faults() + [(1, self.flush_scripts), (2, self.kill_links), (2, self.stop_with_full_hands)]
         return common + ([(2, self.jump_clock)] if self.library else [])
 
     def is_excused(self, ask):
@@ -72,8 +70,7 @@ class Single(OnRedis):
 
     def stop_redis(self, model):
         self.down()
-        longest = LEASE_S * 1.6 if self.plan.stops_past_lease else 0.4
-        self._pause(model, self.redis, "redis", self.rng.choice((0.02, 0.1, longest)))
+        self._pause(model, self.redis, "redis", self.rng.choice((0.02, 0.1, LEASE_S * 1.6)))
         self.redis_down[-1][1] = self.clock()
 
     def _kill_redis(self, model):
@@ -92,7 +89,7 @@ class Single(OnRedis):
 
     def kill_redis(self, model):
         self._kill_redis(model)
-        self.wait(self.rng.choice((0, 0.3, LEASE_S * 1.6 if self.plan.stops_past_lease else 0.4)))
+        self.wait(self.rng.choice((0, 0.3, LEASE_S * 1.6)))
         self._redis_comes_back(model)
 
     def kill_both(self, model):
@@ -103,7 +100,7 @@ class Single(OnRedis):
         self._end_gate(model, gate, "killed", gate.kill9)
         self.wait(self.rng.choice((0, 0.3)))
         self._redis_comes_back(model)
-        self.wait(self.rng.choice((0, 0.3, LEASE_S * 2.5 if self.plan.stops_past_lease else 0.6)))
+        self.wait(self.rng.choice((0, 0.3, LEASE_S * 2.5)))
         self._come_back(model, gate)
 
     def faults(self):

@@ -43,8 +43,6 @@ def options():
     parser.add_argument("--shape", choices=SHAPES, help="of midnight")
     parser.add_argument("--only", action="append", default=[], metavar="FAULT", help="a method of a world; repeatable")
     parser.add_argument("--no-faketime", action="store_true")
-    parser.add_argument("--within-lease", action="store_true",
-                        help="nothing stands still, and no clock jumps, for longer than a hold is kept")
     return parser.parse_args()
 
 
@@ -73,7 +71,7 @@ def main():
     for world in worlds:
         found, report = torture(Plan(
             world, chosen.seconds / len(worlds), chosen.seed, chosen.commit, chosen.shape, chosen.only, chosen.faults,
-            chosen.clients, not chosen.no_faketime, not chosen.within_lease))
+            chosen.clients, not chosen.no_faketime))
         problems += found
         reports.append(report)
     say("\n" + "\n".join(reports))

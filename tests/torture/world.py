@@ -34,7 +34,6 @@ class Plan:
     most_faults: int = 1 << 30
     clients: int = 16
     uses_faketime: bool = True
-    stops_past_lease: bool = True       # things stand still, or clocks jump, for longer than a hold is kept
 
     def __post_init__(self):
         rng = self.rng()
@@ -199,8 +198,7 @@ class World:
 
     def stop_gate(self, model):
         gate = self.rng.choice(self.gates)
-        longest = LEASE_S * 1.6 if self.plan.stops_past_lease else 0.3
-        self._pause(model, gate, gate.name, self.rng.choice((0.1, 0.3, longest)))
+        self._pause(model, gate, gate.name, self.rng.choice((0.1, 0.3, LEASE_S * 1.6)))
 
     def _pause(self, model, program, name, seconds, goes_on=True):
         model.note(f"{name} is stopped for {seconds} s")

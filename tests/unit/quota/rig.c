@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/bucket.h"
 #include "quota/denied.h"
 #include "quota/embedded.h"
 #include "quota/redis.h"
@@ -390,6 +391,42 @@ int64_t rig_used_of(struct rig *rig, int account, struct limit limit)
 
     rig_reservation_of(&r, account, 0, &limit, 1);
     return ask_used(rig, &r);
+}
+
+/* --- rates --- */
+
+struct rig_moment rig_now(const struct rig *rig)
+{
+    struct rig_moment now = {.us = clock_monotonic_us()};
+
+    for (int i = 0; i < RIG_WORKERS; i++)
+        now.offsets_us[i] = rig->q[i]->clock_offset_us;
+    return now;
+}
+
+/* A clock may have been set by the store's again in between. */
+int64_t rig_skew_since_us(const struct rig *rig, const struct rig_moment *then)
+{
+    struct rig_moment now = rig_now(rig);
+    int64_t least_us = then->offsets_us[0], most_us = least_us;
+
+    for (int i = 0; i < RIG_WORKERS; i++) {
+        least_us = MIN(least_us, MIN(then->offsets_us[i], now.offsets_us[i]));
+        most_us = MAX(most_us, MAX(then->offsets_us[i], now.offsets_us[i]));
+    }
+    return most_us - least_us;
+}
+
+void rig_expect_of_rate(const struct rig *rig, const struct reserved_limit *told, int64_t units,
+                        const struct rig_moment *then)
+{
+    const struct limit_rule *rule = &told->limit.rule;
+    int64_t skew_us = rig_skew_since_us(rig, then);
+    int64_t dripped_us = clock_monotonic_us() - then->us + skew_us;
+    int64_t more_units = skew_us > 0 ? bucket_units_in(rule, skew_us) + 1 : 0;
+
+    cr_assert_leq(told->used_units, units + more_units);
+    cr_assert_geq(told->used_units, units - bucket_units_in(rule, dripped_us) - 1);
 }
 
 /* Work on the embedded store's thread. */

@@ -89,6 +89,19 @@ enum status rig_commit(struct rig *rig, struct quota *q, struct reservation *r, 
 void rig_quiet(struct rig *rig);
 /* Images that count as used; what has expired is given back by asking. */
 int64_t rig_used(struct rig *rig, int account, int day);
+
+/* A rate drips while the machine is busy, and each worker knows the store's clock in its own way: what is told of one is
+ * exact but for the time since then, and for how far those clocks are apart. */
+struct rig_moment {
+    int64_t us;
+    int64_t offsets_us[RIG_WORKERS];
+};
+struct rig_moment rig_now(const struct rig *rig);
+int64_t rig_skew_since_us(const struct rig *rig, const struct rig_moment *then);
+/* So many units were taken since then. */
+void rig_expect_of_rate(const struct rig *rig, const struct reserved_limit *told, int64_t units,
+                        const struct rig_moment *then);
+
 /* As if the gateway that held it had died, and its lease had ended; the embedded store ends what is held only when the
  * next process opens it, so there a single hold is picked out. */
 void rig_expire(struct rig *rig, struct reservation *r);

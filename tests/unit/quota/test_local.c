@@ -11,7 +11,7 @@ static struct rig rig;
 static void begin(void)
 {
     rig_init(&rig, STORE_REDIS);
-    rig.config.quota_timeout_ms = 50;
+    rig.config.quota_timeout_ms = 250;
     rig.config.policy.tiers_len = 1;
     rig.config.policy.tiers[0].on_store_down = STORE_DOWN_LOCAL;
     rig_start(&rig);

@@ -122,6 +122,30 @@ Test(quota_redis_trouble, a_reserve_waits_for_the_first_connection)
     end_with_nothing_held();
 }
 
+/* Its machine's clock is wrong, and the store's is not known yet: nothing is counted in another day. */
+Test(quota_redis_trouble, a_reserve_before_the_clock_is_known_counts_by_it)
+{
+    struct reservation r[2];
+    struct rig_wait waits[2];
+    char error[CONFIG_ERROR_MAX];
+
+    cr_assert_eq(quota_store_open(&rig.config, error, &rig.store), ST_OK);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(quota_open(rig.store, rig.loop, &rig.config, &rig.q[i]), ST_OK);
+        rig_reservation(&r[i], 1, -i, 1, 3);
+        rig_wait_init(&waits[i]);
+        cr_assert_eq(quota_reserve(rig.q[i], &r[i], &waits[i].op), ST_PENDING);
+        r[i].asked_us = 1;
+    }
+    cr_assert_eq(rig_ended(&rig, &waits[0], ST_PENDING), ST_OK);
+    cr_assert_eq(rig_ended(&rig, &waits[1], ST_PENDING), ST_UNAVAILABLE);
+    cr_assert_lt(llabs(r[0].asked_us - quota_now_us(rig.q[0])), 8000000);
+    cr_assert_eq(rig_used(&rig, 1, -1), 0);
+    cr_assert_eq(rig_used(&rig, 1, 0), 1);
+    quota_settle(rig.q[0], &r[0], 0);
+    end_with_nothing_held();
+}
+
 Test(quota_redis_trouble, a_lost_connection_goes_unnoticed)
 {
     struct reservation r[3];
