@@ -15,9 +15,9 @@ PREFIX  ?= /usr/local
 Q       := $(if $(filter 1,$(V)),,@)
 say      = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $(2);)
 
-# Missing packages are installed before anything is asked of the system: once a build folder.
+# Missing packages are installed before anything is asked of the system: once a build folder, and when others are needed.
 ifeq ($(filter clean help deps,$(MAKECMDGOALS)),)
-ifeq ($(wildcard $(B)/.deps),)
+ifneq ($(shell [ $(B)/.deps -nt tests/tools/deps.sh ] && echo done),done)
 ifneq ($(shell tests/tools/deps.sh >&2 && mkdir -p $(B) && touch $(B)/.deps && echo done),done)
 $(error packages are missing)
 endif
@@ -32,7 +32,7 @@ SIM_SRC  := $(wildcard tests/simgpu/*.c)
 UNIT_SRC := $(foreach dir,$(DIRS),$(wildcard tests/unit/$(dir)/*.c)) $(wildcard tests/unit/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 HEADERS  := $(wildcard gateway/*/*.h)
-ALL_C    := $(wildcard gateway/*.c gateway/*/*.c gateway/*/*.h tests/*/*.c tests/*/*.h tests/unit/*/*.c tests/unit/*/*.h)
+ALL_C    := $(wildcard gateway/*.c gateway/*/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])
 
 obj      = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB_OBJ  := $(call obj,$(LIB_SRC))
@@ -128,9 +128,9 @@ TIDY_SRC := $(wildcard gateway/*.c gateway/*/*.c)
 fmt: lint-deps ## format the whole tree
 	$(Q)clang-format -i $(ALL_C)
 
-lint: lint-deps headers floors ## formatting, clang-tidy, sizes; warnings are errors
+lint: lint-deps headers floors ## headers, floors, formatting, sizes, clang-tidy; warnings are errors
 	$(Q)clang-format --dry-run -Werror $(ALL_C)
-	$(Q)tests/tools/sizes.sh
+	$(Q)tests/tools/sizes.sh $(ALL_C)
 	$(Q)printf '%s\n' $(TIDY_SRC) | xargs -P 2 -I '{}' sh -c 'out=$$(clang-tidy --quiet {} -- -std=c17 $(TIDY_FLAGS) 2>/dev/null) || { echo "$$out"; exit 1; }'
 
 headers: ## every header compiles alone
@@ -218,6 +218,5 @@ TORTURE_SEED    ?=
 
 .PHONY: torture
 torture: all ## exact quotas whatever breaks; TORTURE_SECONDS (180, all worlds), TORTURE_SEED=N, TORTURE_ARGS="cluster"
-	$(Q)tests/tools/deps.sh torture
 	$(Q)MELTGUARD_BUILD=$(B) python3 tests/torture/torture.py --seconds $(TORTURE_SECONDS) \
 	    $(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) $(TORTURE_ARGS)

@@ -12,6 +12,7 @@
 
 #include <openssl/crypto.h>
 
+#include "admin/api_json.h"
 #include "http/body.h"
 #include "http/parser.h"
 #include "http/writer.h"
@@ -105,6 +106,30 @@ static void write_more(struct visitor *v)
     visitor_close(v);
 }
 
+static void write_allow(struct text_out *out, unsigned methods)
+{
+    static const struct method {
+        enum http_method method;
+        const char *name;
+    } names[] = {
+        {METHOD_GET, "GET, HEAD"},
+        {METHOD_POST, "POST"},
+        {METHOD_DELETE, "DELETE"},
+    };
+    char buf[32];
+    struct text_out list;
+
+    text_out_init(&list, buf, sizeof(buf));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (!(methods & 1U << names[i].method))
+            continue;
+        if (list.len > 0)
+            text_out_add(&list, TEXT(", "));
+        text_out_add(&list, text_of(names[i].name));
+    }
+    http_write_field(out, TEXT("allow"), text_out_text(&list));
+}
+
 /* Puts head and body together; an answer that finds no memory is a closed connection. */
 static void send_answer(struct visitor *v)
 {
@@ -127,7 +152,7 @@ static void send_answer(struct visitor *v)
         http_write_field(&out, TEXT("www-authenticate"), TEXT("Bearer"));
     http_write_field(&out, TEXT("connection"), TEXT("close"));
     if (answer->status == 405)
-        http_write_field(&out, TEXT("allow"), TEXT("GET, HEAD"));
+        write_allow(&out, v->found.methods);
     http_write_end(&out);
     v->out_len = out.len;
     if (has_body && answer->body_len) {
@@ -137,14 +162,11 @@ static void send_answer(struct visitor *v)
     write_more(v);
 }
 
-/* why: plain words, for JSON as they are. */
 static void refuse(struct visitor *v, int status, const char *why)
 {
     free(v->answer.body);
-    v->answer = (struct admin_answer){.status = status, .content_type = "application/json"};
-    if (asprintf(&v->answer.body, "{\"error\":\"%s\"}\n", why) < 0)
-        v->answer.body = NULL;
-    v->answer.body_len = v->answer.body ? strlen(v->answer.body) : 0;
+    v->answer = (struct admin_answer){.status = status};
+    api_answer_error(&v->answer, status, why);
     send_answer(v);
 }
 
@@ -253,7 +275,8 @@ static void take_head(struct visitor *v, const char *rest, size_t rest_len)
     route_find(v->admin->terms.tables, v->admin->terms.tables_len, method, v->head.path, &v->found);
     if (!v->found.route) {
         refuse(v, v->found.status,
-               v->found.status == 405 ? "not by this method" : "no such path here");
+               v->found.status == 405 ? "this path takes other methods: see Allow"
+                                      : "no such path here");
         return;
     }
     v->ask = (struct admin_ask){.method = method, .param = v->found.param, .query = v->head.query};

@@ -116,7 +116,7 @@ static void ask_end(struct ask *ask, enum status st)
 
 static enum status answer_error(struct ask *ask, int status, const char *why)
 {
-    api_print_error(ask->out, status, why);
+    api_answer_error(ask->out, status, why);
     return ST_OK;
 }
 
@@ -290,33 +290,18 @@ static void on_top(struct op *op, enum status st)
     ask_end(ask, st);
 }
 
-static enum status read_count(struct text query, int *out)
-{
-    char buf[8];
-    struct text value;
-    uint64_t count;
-    enum status st = route_query(query, TEXT("n"), buf, sizeof(buf), &value);
-
-    *out = TOP_DEFAULT;
-    if (st == ST_CLOSED)
-        return ST_OK;
-    if (st || text_to_u64(value, &count) || count < 1 || count > TOP_MOST)
-        return ST_INVALID;
-    *out = (int)count;
-    return ST_OK;
-}
-
 static enum status answer_top(void *owner, const struct admin_ask *asked, struct admin_answer *out,
                               struct op *op)
 {
     struct api *api = owner;
     struct ask *ask = ask_new(api, asked, out);
-    int count;
+    int count = TOP_DEFAULT;
+    char why[API_WHY_MAX];
 
     if (!ask)
         return ST_NOMEM;
-    if (read_count(asked->query, &count))
-        return ask_await(ask, op, answer_error(ask, 400, "n is a number from 1 to 1000"));
+    if (api_read_count(asked->query, TOP_MOST, &count, why))
+        return ask_await(ask, op, answer_error(ask, 400, why));
     ask->wait.done = on_top;
     return ask_await(ask, op, board_collect(api->terms.board, count, &ask->top, &ask->wait));
 }

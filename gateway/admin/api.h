@@ -6,7 +6,8 @@
  *                                                           quota.h for what that means to rolling limits and rates
  *   POST /v1/accounts/{id}/quota/set     {"images": 2}       so many count as used
  *   POST /v1/accounts/{id}/quota/reset   {}                  as if nothing had been used or granted
- *   GET  /v1/quota/top[?n=20]                                who was charged most images today, by all gateways on the store (see board.h)
+ *   GET  /v1/quota/top[?n=20]                                who was charged most images today, by all gateways on the store
+ *                                                           (see board.h); n: up to 1000
  *
  * {id} is percent-encoded.  Bodies may also hold
  *   until    of a grant: a date such as "2026-12-31".  Then so many more in each window that is first charged up to the end
@@ -23,8 +24,13 @@
  *
  * Other answers: {"account", "tier", "team", "limits": [{"name", "scope", "measure", "limit", "granted", "used", "left",
  * "resets", "period_s", "is_dry_run"}]}, after the change where there was one.  Images and credits are numbers, exact in
- * thousandths; resets is a time of RFC 3339 or null.  Errors: {"error": "what, in plain words"} with
+ * thousandths; resets is a time of RFC 3339 or null.  period_s is there where the limit has a length; a rate says its
+ * burst as "limit", and "per_period" beside it; a limit for one model says "model".
+ *
+ * Errors: {"error": "what, in plain words"} with
  *   400  the body or query is wrong          404  no such path, or the account's tier is not known
+ *   401  the token is missing or wrong       403  a change by address, and there is no token: see route.h
+ *   405  not by this method                  413  a body of more than 64 KiB
  *   422  the account has no such limit       503  the quota store is down */
 #pragma once
 

@@ -2,13 +2,12 @@
 /* api_ask.h - what the API is asked, read from body and query, and what it answers, as JSON.  Pure. */
 #pragma once
 
-#include "admin/route.h"
+#include "admin/api_json.h"
 #include "admin/board.h"
 #include "core/reservation.h"
 #include "quota/quota.h"
 
 #define API_NAME_MAX 128
-#define API_WHY_MAX  512
 
 /* The parameters of one ask. */
 struct api_query {
@@ -41,7 +40,6 @@ struct api_service_limit {
 };
 
 /* Each writes the answer, status too. */
-void api_print_error(struct admin_answer *out, int status, const char *why);
 void api_print_quota(struct admin_answer *out, const struct policy *policy,
                      const struct account *account, const struct reservation *r);
 void api_print_top(struct admin_answer *out, const struct policy *policy, int generation,

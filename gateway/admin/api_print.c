@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api_print.c - answers of the API, as JSON.      Runs on: control thread.  Pure. */
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
 #include "admin/api_ask.h"
-#include "base/json.h"
 
-/* More than a limit, error or entry takes; only a name of the configuration could be longer. */
+/* More than a limit or entry takes; only a name of the configuration could be longer. */
 #define ENTRY_BYTES 2048
 
 const char *api_scope_name(enum limit_scope scope)
@@ -22,30 +17,6 @@ const char *api_measure_name(enum limit_measure measure)
     static const char *const names[] = {"none", "images", "credits"};
 
     return names[measure];
-}
-
-static bool begin(struct admin_answer *out, struct text_out *text, size_t entries)
-{
-    size_t size = ENTRY_BYTES * (entries + 1);
-
-    out->content_type = "application/json";
-    out->body = malloc(size);
-    if (!out->body) {
-        out->status = 500;
-        return false;
-    }
-    text_out_init(text, out->body, size);
-    return true;
-}
-
-static void end(struct admin_answer *out, struct text_out *text)
-{
-    text_out_char(text, '\n');
-    out->body_len = text->len;
-    if (text->is_full) {
-        out->status = 500;
-        out->body_len = 0;
-    }
 }
 
 /* 2500 => 2.5 */
@@ -74,27 +45,16 @@ static void add_units_member(struct text_out *out, const char *name, int64_t uni
     add_units(out, units);
 }
 
-/* Quoted, as RFC 3339 writes it; null for 0. */
+/* Quoted, as RFC 3339 writes it, rounded up to a second; null for 0. */
 static void add_time(struct text_out *out, int64_t us)
 {
-    time_t seconds = (time_t)((us + 999999) / 1000000);
-    struct tm tm;
-    char buf[32];
-
-    if (us <= 0 || !gmtime_r(&seconds, &tm) ||
-        strftime(buf, sizeof(buf), "\"%Y-%m-%dT%H:%M:%SZ\"", &tm) == 0) {
+    if (us <= 0) {
         text_out_add(out, TEXT("null"));
         return;
     }
-    text_out_add(out, text_of(buf));
-}
-
-static void add_name(struct text_out *out, const char *name)
-{
-    if (name)
-        json_out_string(out, text_of(name));
-    else
-        text_out_add(out, TEXT("null"));
+    text_out_char(out, '"');
+    text_out_time(out, (us + 999999) / 1000000);
+    text_out_add(out, TEXT("Z\""));
 }
 
 /* What may be used at once, and so what is left to use: a rate's burst. */
@@ -123,22 +83,9 @@ static void add_limit(struct text_out *out, const struct reserved_limit *l)
         add_units_member(out, "per_period", rule->units);
     if (rule->model) {
         text_out_add(out, TEXT(",\"model\":"));
-        add_name(out, rule->model);
+        api_add_string(out, rule->model);
     }
     text_out_printf(out, ",\"is_dry_run\":%s}", rule->is_dry_run ? "true" : "false");
-}
-
-void api_print_error(struct admin_answer *out, int status, const char *why)
-{
-    struct text_out text;
-
-    out->status = status;
-    if (!begin(out, &text, 1))
-        return;
-    text_out_add(&text, TEXT("{\"error\":"));
-    add_name(&text, why);
-    text_out_char(&text, '}');
-    end(out, &text);
 }
 
 void api_print_quota(struct admin_answer *out, const struct policy *policy,
@@ -146,14 +93,14 @@ void api_print_quota(struct admin_answer *out, const struct policy *policy,
 {
     struct text_out text;
 
-    if (!begin(out, &text, (size_t)r->limits_len))
+    if (!api_answer_begin(out, &text, ENTRY_BYTES * ((size_t)r->limits_len + 1)))
         return;
     text_out_add(&text, TEXT("{\"account\":"));
-    add_name(&text, account->id);
+    api_add_string(&text, account->id);
     text_out_add(&text, TEXT(",\"tier\":"));
-    add_name(&text, policy->tiers[account->tier].name);
+    api_add_string(&text, policy->tiers[account->tier].name);
     text_out_add(&text, TEXT(",\"team\":"));
-    add_name(&text, account->team >= 0 ? policy->teams[account->team].name : NULL);
+    api_add_string(&text, account->team >= 0 ? policy->teams[account->team].name : NULL);
     text_out_add(&text, TEXT(",\"limits\":["));
     for (int i = 0; i < r->limits_len; i++) {
         if (i > 0)
@@ -161,7 +108,7 @@ void api_print_quota(struct admin_answer *out, const struct policy *policy,
         add_limit(&text, &r->limits[i]);
     }
     text_out_add(&text, TEXT("]}"));
-    end(out, &text);
+    api_answer_end(out, &text);
 }
 
 static void add_top_entry(struct text_out *out, const struct policy *policy, int generation,
@@ -170,12 +117,13 @@ static void add_top_entry(struct text_out *out, const struct policy *policy, int
     bool is_present = entry->generation == generation;
 
     text_out_add(out, TEXT("{\"account\":"));
-    add_name(out, entry->account.id);
+    api_add_string(out, entry->account.id);
     text_out_add(out, TEXT(",\"tier\":"));
-    add_name(out, is_present ? policy->tiers[entry->account.tier].name : NULL);
+    api_add_string(out, is_present ? policy->tiers[entry->account.tier].name : NULL);
     text_out_add(out, TEXT(",\"team\":"));
-    add_name(out, is_present && entry->account.team >= 0 ? policy->teams[entry->account.team].name
-                                                         : NULL);
+    api_add_string(out, is_present && entry->account.team >= 0
+                            ? policy->teams[entry->account.team].name
+                            : NULL);
     text_out_printf(out, ",\"images\":%lld,\"error\":%lld}", (long long)entry->images,
                     (long long)entry->error);
 }
@@ -186,7 +134,7 @@ void api_print_top(struct admin_answer *out, const struct policy *policy, int ge
     const struct top_list *list = &board->list;
     struct text_out text;
 
-    if (!begin(out, &text, (size_t)list->len))
+    if (!api_answer_begin(out, &text, ENTRY_BYTES * ((size_t)list->len + 1)))
         return;
     text_out_printf(&text, "{\"gateways\":%d,\"is_whole\":%s,\"accounts\":[", board->gateways,
                     board->is_whole ? "true" : "false");
@@ -196,7 +144,7 @@ void api_print_top(struct admin_answer *out, const struct policy *policy, int ge
         add_top_entry(&text, policy, generation, &list->entries[i]);
     }
     text_out_add(&text, TEXT("]}"));
-    end(out, &text);
+    api_answer_end(out, &text);
 }
 
 static void add_service_limit(struct text_out *out, const struct api_service_limit *l)
@@ -217,7 +165,7 @@ void api_print_service(struct admin_answer *out, const struct api_service_limit 
 {
     struct text_out text;
 
-    if (!begin(out, &text, (size_t)len))
+    if (!api_answer_begin(out, &text, ENTRY_BYTES * ((size_t)len + 1)))
         return;
     text_out_add(&text, TEXT("{\"limits\":["));
     for (int i = 0; i < len; i++) {
@@ -226,5 +174,5 @@ void api_print_service(struct admin_answer *out, const struct api_service_limit 
         add_service_limit(&text, &limits[i]);
     }
     text_out_add(&text, TEXT("]}"));
-    end(out, &text);
+    api_answer_end(out, &text);
 }

@@ -4,15 +4,11 @@
 #include <string.h>
 
 #include "admin/api_ask.h"
-#include "base/json.h"
 #include "config/value.h"
 
 struct reading {
     struct api_query *query;
-    char *why;
     enum quota_change_kind kind;
-    char key[API_NAME_MAX + 1];
-    unsigned seen; /* bit i: fields[i] */
 };
 
 static bool keep(struct text value, char out[API_NAME_MAX + 1])
@@ -40,18 +36,20 @@ static bool read_units(struct reading *r, struct text value, enum limit_measure 
     return true;
 }
 
-static bool read_images(struct reading *r, struct text value)
+static bool read_images(void *into, struct text value)
 {
-    return read_units(r, value, MEASURE_IMAGES);
+    return read_units(into, value, MEASURE_IMAGES);
 }
 
-static bool read_credits(struct reading *r, struct text value)
+static bool read_credits(void *into, struct text value)
 {
-    return read_units(r, value, MEASURE_CREDITS);
+    return read_units(into, value, MEASURE_CREDITS);
 }
 
-static bool read_limit(struct reading *r, struct text value)
+static bool read_limit(void *into, struct text value)
 {
+    struct reading *r = into;
+
     for (int kind = LIMIT_DAY; kind <= LIMIT_RATE; kind++) {
         if (!text_equal(value, text_of(limit_name((enum limit_kind)kind))))
             continue;
@@ -61,8 +59,10 @@ static bool read_limit(struct reading *r, struct text value)
     return false;
 }
 
-static bool read_scope(struct reading *r, struct text value)
+static bool read_scope(void *into, struct text value)
 {
+    struct reading *r = into;
+
     if (text_equal(value, TEXT("account")))
         r->query->scope = SCOPE_ACCOUNT;
     else if (text_equal(value, TEXT("model")))
@@ -72,24 +72,31 @@ static bool read_scope(struct reading *r, struct text value)
     return r->query->scope != SCOPE_NONE;
 }
 
-static bool read_tier(struct reading *r, struct text value)
+static bool read_tier(void *into, struct text value)
 {
+    struct reading *r = into;
+
     return keep(value, r->query->tier);
 }
 
-static bool read_team(struct reading *r, struct text value)
+static bool read_team(void *into, struct text value)
 {
+    struct reading *r = into;
+
     return keep(value, r->query->team);
 }
 
-static bool read_model(struct reading *r, struct text value)
+static bool read_model(void *into, struct text value)
 {
+    struct reading *r = into;
+
     return keep(value, r->query->model);
 }
 
 /* "2026-12-31" */
-static bool read_until(struct reading *r, struct text value)
+static bool read_until(void *into, struct text value)
 {
+    struct reading *r = into;
     uint64_t year, month, day;
     int64_t ordinal;
 
@@ -103,83 +110,38 @@ static bool read_until(struct reading *r, struct text value)
     return ordinal > 0;
 }
 
-static bool read_id(struct reading *r, struct text value)
+static bool read_id(void *into, struct text value)
 {
+    struct reading *r = into;
+
     return keep(value, r->query->id);
 }
 
-static const struct field {
-    const char *name;
-    enum json_kind kind;
-    bool (*read)(struct reading *r, struct text value);
-    const char *expected;
-} fields[] = {
-    {"images", JSON_NUMBER, read_images,
+static const struct api_field fields[] = {
+    {"images", JSON_NUMBER, false, read_images,
      "one number: of a grant a whole one, of set not negative, up to three decimals; of reset "
      "none"},
-    {"credits", JSON_NUMBER, read_credits,
+    {"credits", JSON_NUMBER, false, read_credits,
      "one number: of a grant a whole one, of set not negative, up to three decimals; of reset "
      "none"},
-    {"until", JSON_STRING, read_until, "a date such as 2026-12-31, and only for a grant"},
-    {"limit", JSON_STRING, read_limit, "daily, weekly, monthly, rolling or rate"},
-    {"scope", JSON_STRING, read_scope, "account, model or team"},
-    {"tier", JSON_STRING, read_tier, "the name of a tier"},
-    {"team", JSON_STRING, read_team, "the name of a team"},
-    {"model", JSON_STRING, read_model, "the name of a model"},
-    {"id", JSON_STRING, read_id, "1 to 128 characters"},
+    {"until", JSON_STRING, false, read_until, "a date such as 2026-12-31, and only for a grant"},
+    {"limit", JSON_STRING, false, read_limit, "daily, weekly, monthly, rolling or rate"},
+    {"scope", JSON_STRING, false, read_scope, "account, model or team"},
+    {"tier", JSON_STRING, false, read_tier, "the name of a tier"},
+    {"team", JSON_STRING, false, read_team, "the name of a team"},
+    {"model", JSON_STRING, false, read_model, "the name of a model"},
+    {"id", JSON_STRING, false, read_id, "1 to 128 characters"},
 };
-
-static bool read_value(struct reading *r, enum json_kind kind, struct text value)
-{
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        if (strcmp(r->key, fields[i].name) != 0)
-            continue;
-        if (r->seen & (1U << i)) {
-            snprintf(r->why, API_WHY_MAX, "%s is there twice", r->key);
-            return false;
-        }
-        r->seen |= 1U << i;
-        if (kind == fields[i].kind && fields[i].read(r, value))
-            return true;
-        snprintf(r->why, API_WHY_MAX, "wrong value for %s, expected %s", r->key,
-                 fields[i].expected);
-        return false;
-    }
-    snprintf(r->why, API_WHY_MAX,
-             "unknown key, expected images, credits, until, limit, scope, tier, team, model or id");
-    return false;
-}
-
-static bool on_token(void *owner, enum json_kind kind, struct text text, int depth)
-{
-    struct reading *r = owner;
-
-    if (depth == 0) {
-        if (kind == JSON_OBJECT_BEGIN || kind == JSON_OBJECT_END)
-            return true;
-        snprintf(r->why, API_WHY_MAX, "the body is not a JSON object");
-        return false;
-    }
-    if (kind != JSON_KEY)
-        return read_value(r, kind, text);
-    if (!keep(text, r->key))
-        r->key[0] = '\0';
-    return true;
-}
 
 enum status api_read_body(struct text body, enum quota_change_kind kind, struct api_query *out,
                           char why[API_WHY_MAX])
 {
-    struct reading r = {.query = out, .why = why, .kind = kind};
+    struct reading r = {.query = out, .kind = kind};
 
-    why[0] = '\0';
     if (kind == CHANGE_RESET && body.len == 0)
         return ST_OK;
-    if (json_parse(body, on_token, &r, NULL)) {
-        if (!why[0])
-            snprintf(why, API_WHY_MAX, "the body is not JSON");
+    if (api_read_fields(body, fields, ARRAY_LEN(fields), &r, why))
         return ST_INVALID;
-    }
     if (kind != CHANGE_RESET && !out->measure) {
         snprintf(why, API_WHY_MAX, "how much is missing, expected images or credits");
         return ST_INVALID;

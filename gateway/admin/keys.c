@@ -49,7 +49,7 @@ static void on_cancel(struct op *op)
 
 static enum status answer_error(struct admin_answer *out, int status, const char *why)
 {
-    api_print_error(out, status, why);
+    api_answer_error(out, status, why);
     return ST_OK;
 }
 

@@ -16,7 +16,8 @@
  * was given).  Gateways refuse a revoked key two seconds later at most.  Errors: {"error": "what, in plain words"} with
  *   400  the body or query is wrong          404  no such key, or this gateway has no keystore
  *   409  it would not agree with the account's other keys, or several keys begin so
- *   503  the keystore is down: what was asked for may have been done, and may be asked for again */
+ *   503  the keystore is down: what was asked for may have been done, and may be asked for again
+ * and 401, 403, 405 and 413 as in api.h */
 #pragma once
 
 #include "admin/route.h"

@@ -67,6 +67,7 @@ static bool try_route(const struct admin_route *route, enum http_method method, 
     if (!fits(route->path, path, &param))
         return false;
     out->status = 405;
+    out->methods |= 1U << route->method;
     if (route->method != method)
         return false;
     if (param.ptr && route_decode(param, out->buf, sizeof(out->buf), &out->param))
@@ -82,6 +83,7 @@ void route_find(const struct admin_table *tables, int tables_len, enum http_meth
     out->route = NULL;
     out->param = TEXT_NONE;
     out->status = 404;
+    out->methods = 0;
     for (int i = 0; i < tables_len; i++) {
         out->owner = tables[i].owner;
         for (const struct admin_route *route = tables[i].routes; route->path; route++) {

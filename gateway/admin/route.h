@@ -52,7 +52,8 @@ struct admin_table {
 struct admin_found {
     const struct admin_route *route; /* NULL: nothing */
     void *owner;
-    int status; /* 404 or 405 where there is no route */
+    int status;       /* 404 or 405 where there is no route */
+    unsigned methods; /* that the path takes: bit 1 << enum http_method */
     struct text param;
     char buf[ADMIN_PARAM_MAX]; /* where param is */
 };

@@ -76,7 +76,7 @@ static enum status carry_on(struct ask *ask, enum status st)
     if (st == ST_OK)
         api_print_service(ask->out, ask->limits, ask->len);
     else
-        api_print_error(ask->out, 503, "the quota store is down");
+        api_answer_error(ask->out, 503, "the quota store is down");
     return ST_OK;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* shared.h - every value that threads share and change: who writes it, who reads it.  Besides these, threads share only
- * counted generations and mailboxes; counters of stats.h have one writer each. */
+ * counted generations and mailboxes; what a quota store says of itself (quota/store.h); and cells with one writer each,
+ * which others only look at: the counters of stats.h, the views of quota/share.h. */
 #pragma once
 
 #include <stdatomic.h>

@@ -166,31 +166,31 @@ enum status keys_read(struct reader *r, const struct node *mapping, const struct
 
 /* --- plain fields --- */
 
-static bool is_within(const struct key *key, int64_t value)
+/* A number of that form, within the row's bounds. */
+static enum status read_number(enum status (*read)(struct text t, int64_t *out),
+                               const struct key *key, const struct node *node, int64_t *out)
 {
-    return value >= key->low && value <= key->high;
+    int64_t value;
+
+    if (read(node->text, &value) || value < key->low || value > key->high)
+        return ST_INVALID;
+    *out = value;
+    return ST_OK;
 }
 
 enum status key_int64(struct reader *r, const struct key *key, const struct node *node,
                       void *object)
 {
-    int64_t value;
-    enum status st = value_integer(node->text, &value);
-
     UNUSED(r);
-    if (st || !is_within(key, value))
-        return ST_INVALID;
-    *(int64_t *)key_field(key, object) = value;
-    return ST_OK;
+    return read_number(value_integer, key, node, key_field(key, object));
 }
 
 enum status key_int(struct reader *r, const struct key *key, const struct node *node, void *object)
 {
     int64_t value;
-    enum status st = value_integer(node->text, &value);
 
     UNUSED(r);
-    if (st || !is_within(key, value))
+    if (read_number(value_integer, key, node, &value))
         return ST_INVALID;
     *(int *)key_field(key, object) = (int)value;
     return ST_OK;
@@ -199,27 +199,15 @@ enum status key_int(struct reader *r, const struct key *key, const struct node *
 enum status key_duration_ms(struct reader *r, const struct key *key, const struct node *node,
                             void *object)
 {
-    int64_t value;
-    enum status st = value_duration_ms(node->text, &value);
-
     UNUSED(r);
-    if (st || !is_within(key, value))
-        return ST_INVALID;
-    *(int64_t *)key_field(key, object) = value;
-    return ST_OK;
+    return read_number(value_duration_ms, key, node, key_field(key, object));
 }
 
 enum status key_thousandths(struct reader *r, const struct key *key, const struct node *node,
                             void *object)
 {
-    int64_t value;
-    enum status st = value_thousandths(node->text, &value);
-
     UNUSED(r);
-    if (st || !is_within(key, value))
-        return ST_INVALID;
-    *(int64_t *)key_field(key, object) = value;
-    return ST_OK;
+    return read_number(value_thousandths, key, node, key_field(key, object));
 }
 
 enum status key_bool(struct reader *r, const struct key *key, const struct node *node, void *object)

@@ -78,24 +78,40 @@ static void field_time(struct line *line, int64_t wall_us)
     field_text(line, "time", text_out_text(&stamp));
 }
 
-/* What is on trial, and would have refused; what was let pass unseen by the store. */
+static void add_name(struct text_out *names, const char *name)
+{
+    if (names->len > 0)
+        text_out_char(names, ',');
+    text_out_add(names, text_of(name));
+}
+
+/* What is on trial, and would have refused. */
 static void trial_fields(struct line *line, const struct request *req)
 {
     const struct reservation *r = req->reservation;
+    char buf[256];
+    struct text_out names;
 
     if (req->trial != REASON_NONE)
         field_word(line, "trial", admission_reason_name(req->trial));
+    text_out_init(&names, buf, sizeof(buf));
     for (int i = 0; i < r->limits_len; i++) {
         if (r->limits[i].is_over)
-            field_word(line, "trial_limit", limit_name(r->limits[i].limit.rule.kind));
+            add_name(&names, limit_name(r->limits[i].limit.rule.kind));
     }
     for (int i = 0; i < SERVICE_ROWS; i++) {
         if (req->share.over >> i & 1)
-            field_word(line, "trial_limit", service_row_name(i));
+            add_name(&names, service_row_name(i));
     }
+    field_text(line, "trial_limit", text_out_text(&names));
+}
+
+/* What was let pass unseen by the store. */
+static void quota_field(struct line *line, const struct request *req)
+{
     if (req->is_without_store)
         field_word(line, "quota", "open");
-    else if (r->state == RESERVATION_SETTLED && req->is_local)
+    else if (req->reservation->state == RESERVATION_SETTLED && req->is_local)
         field_word(line, "quota", "local");
 }
 
@@ -123,6 +139,7 @@ static void write_fields(struct line *line, const struct request *req, int64_t n
     if (req->verdict.kind != VERDICT_NONE)
         field_word(line, "verdict", admission_verdict_name(req->verdict.kind));
     trial_fields(line, req);
+    quota_field(line, req);
     if (row->status)
         field_word(line, "reason", row->word);
     field_ms(line, "queue_ms", req->queued_us, req->slot_us);

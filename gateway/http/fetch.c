@@ -213,7 +213,8 @@ static enum status write_request(struct fetch *fetch, const struct fetch_terms *
     }
     http_write_field(&out, TEXT("Connection"), TEXT("close"));
     http_write_end(&out);
-    text_out_add(&out, terms->json);
+    if (terms->json.ptr)
+        text_out_add(&out, terms->json);
     ASSERT(!out.is_full);
     fetch->asked_len = out.len;
     fetch->asked_sent = 0;

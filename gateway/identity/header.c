@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* header.c - an account named by a trusted peer, one that has checked who asks.      Runs on: worker.
  * What such a peer gets wrong is refused, never passed to the next source: that could be a cheaper account. */
+#include "config/value.h"
 #include "identity/source.h"
 
 static bool is_trusted(const struct identity_case *c)
@@ -13,12 +14,7 @@ static bool is_trusted(const struct identity_case *c)
 
 static bool is_account_id(struct text id)
 {
-    if (id.len == 0 || id.len > ACCOUNT_ID_MAX)
-        return false;
-    for (size_t i = 0; i < id.len; i++)
-        if (id.ptr[i] <= ' ' || id.ptr[i] > '~')
-            return false;
-    return true;
+    return id.len <= ACCOUNT_ID_MAX && value_is_visible(id);
 }
 
 /* The tier of the policy that the peer names, else the source's own; -1: none of that name, or two. */

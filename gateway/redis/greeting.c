@@ -45,7 +45,7 @@ static void report_skew(const struct redis_link *link)
     int64_t skew_us = loop_now_us(link->loop) + link->clock_offset_us - loop_wall_us(link->loop);
 
     if (skew_us > CLOCK_SKEW_US || skew_us < -CLOCK_SKEW_US)
-        log_event(LOG_WARN, "quota_clock_skew", "store=redis ahead_ms=%lld",
+        log_event(LOG_WARN, "quota_clock_skew", "store=redis node=%s ahead_ms=%lld", link->place.at,
                   (long long)(skew_us / 1000));
 }
 
@@ -145,9 +145,10 @@ static void on_memory(struct redis_call *call, const redisReply *reply)
     if (policy.len == 0 || text_equal(policy, TEXT("noeviction")))
         return;
     link->is_policy_said = true;
-    log_event(LOG_WARN, "quota_eviction",
-              "store=redis node=%s maxmemory_policy=%.*s expected=noeviction: counts may be lost",
-              link->place.at, TEXT_ARG(policy));
+    log_event(
+        LOG_WARN, "quota_eviction",
+        "store=redis node=%s maxmemory_policy=%.*s expected=noeviction why=\"counts may be lost\"",
+        link->place.at, TEXT_ARG(policy));
 }
 
 static void greet(struct redis_link *link, const struct text *args, int len,

@@ -27,10 +27,11 @@ static void complain(struct redis_link *link, const redisReply *reply)
     if (link->complained_us != 0 && now_us - link->complained_us < COMPLAIN_US)
         return;
     link->complained_us = now_us;
-    log_event(LOG_WARN, "quota_replicas_missing", "store=redis node=%s have=%lld expected=%d%s%s",
+    log_event(LOG_WARN, "quota_replicas_missing", "store=redis node=%s have=%lld expected=%d%s%s%s",
               link->place.at, reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0,
-              link->target->wait_replicas, reply->type == REDIS_REPLY_ERROR ? " reply=" : "",
-              reply->type == REDIS_REPLY_ERROR ? reply->str : "");
+              link->target->wait_replicas, reply->type == REDIS_REPLY_ERROR ? " reply=\"" : "",
+              reply->type == REDIS_REPLY_ERROR ? reply->str : "",
+              reply->type == REDIS_REPLY_ERROR ? "\"" : "");
 }
 
 static void on_waited(struct redis_call *call, const redisReply *reply)

@@ -65,7 +65,7 @@ class Torture(unittest.TestCase):
 
     def test_clocks(self):
         if not faketime_library():
-            self.skipTest("libfaketime is not installed; tests/tools/deps.sh torture installs it")
+            self.skipTest("libfaketime is not installed: make deps")
         self.torture("clocks")
 
     def test_cluster(self):

@@ -22,10 +22,10 @@
  *   settle, then the rest     gate/relay.c whole(), gate/settle.c settle_begin()
  *   COMMIT                    redis_command.c write_score(); ledger_commit()
  *   SETTLE                    redis_command.c write_settle(), settle_source; ledger_settle()
- *   RENEW                     redis.c renew(), redis_command.c write_score(); ledger_renew()
+ *   RENEW                     redis.c renew(), redis_command.c write_score()
  *   REVIVE                    redis_end.c revive(), revive_source; in ledger_commit() and ledger_settle()
  *   ANEW                      redis_late.c; LUA_LATE and the RESERVE behind it
- *   give, reap                redis_scripts.c LUA_MOVE, LUA_REAP; row.c row_give(), ledger.c ledger_reap()
+ *   give, reap                redis_scripts.c LUA_MOVE, LUA_REAP; row.c row_give(), ledger.c ledger_end()
  *   say, answered             redis_request.c go(), transmit(), keep(); redis_end.c
  *   lose, notice, reconnect   redis/link.c break_link(), redis_request.c lost(), redis_requests_send()
  *   disk, marked, restart     outbox.c outbox_add(), outbox_mark_sent(), outbox_open()

@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # deps.sh - installs the Debian packages that a target of the Makefile needs, as far as they are missing.
-#   deps.sh           building, testing and the demo
-#   deps.sh TARGET    lint (also fmt and fuzz), torture, model, bench, guard: what that needs as well, or instead
+#   deps.sh           building, testing, the demo and the torture test
+#   deps.sh TARGET    lint (also fmt and fuzz), model, bench, guard: what that needs beside it
 # Nothing is left running: whoever needs a server starts it by hand, on a free port, in a folder of its own.
 set -eu
 
 build="gcc make pkg-config libc6-dev libevent-dev libhiredis-dev libssl-dev libyaml-dev libyajl-dev liblmdb-dev
-    libxxhash-dev libpng-dev libcriterion-dev redis-server python3 curl tzdata procps ca-certificates"
+    libxxhash-dev libpng-dev libcriterion-dev redis-server openssl faketime python3 curl tzdata procps ca-certificates"
 
 # Debian 13 has Valkey, and llhttp as a library; Debian 12 as the C files of a Node package.
 # shellcheck disable=SC1091
@@ -16,12 +16,11 @@ if [ "${version%%.*}" -ge 13 ] 2>/dev/null; then build="$build libllhttp-dev val
 
 case "${1:-}" in
 '') packages=$build ;;
-lint) packages="$build clang clang-format clang-tidy" ;;
-torture) packages="$build faketime" ;;
-model) packages="gcc libc6-dev spin" ;;
-bench) packages="nginx libnginx-mod-http-lua lua-nginx-redis lua-cjson haproxy redis-server procps" ;;
+lint) packages="clang clang-format clang-tidy libclang-rt-dev" ;;
+model) packages="spin" ;;
+bench) packages="nginx libnginx-mod-http-lua lua-nginx-redis lua-cjson haproxy" ;;
 guard) packages="valgrind" ;;
-*) echo "deps.sh: no target $1, expected lint, torture, model, bench or guard" >&2; exit 2 ;;
+*) echo "deps.sh: no target $1, expected lint, model, bench or guard" >&2; exit 2 ;;
 esac
 
 missing=

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import pathlib
+import re
+
 from scenario import IS_QUICK
 from store_lab import StoreScenario
 
+HEADER = pathlib.Path(__file__).parents[3] / "gateway/quota/denied.h"
+ENTRIES = int(re.search(r"#define DENIED_ENTRIES (\d+)", HEADER.read_text()).group(1))
+BOUND_BYTES = ENTRIES * 64 + 4096       # as the header says, and the table's own head
 BATCH = 2_000 if IS_QUICK else 50_000
-CROWD = 10_000 if IS_QUICK else 200_000     # accounts: three times what the table can hold
-BOUND_MIB = 4
+CROWD = 10_000 if IS_QUICK else 3 * ENTRIES     # accounts: more than the table can hold
 
 
 class Denied(StoreScenario):
@@ -23,8 +28,8 @@ class Denied(StoreScenario):
         self.add(outcome, "crowd", f"{CROWD:,} accounts, once each", crowd, is_ours=False)
         if flood["scripts"] > 0:
             outcome.problems.append(f"{flood['scripts']} scripts for an account that was known to have nothing left")
-        if crowd["denied_bytes"] > BOUND_MIB * 2 ** 20 + 4096:
-            outcome.problems.append(f"the table of refusals has {crowd['denied_bytes']} bytes")
+        if crowd["denied_bytes"] > BOUND_BYTES:
+            outcome.problems.append(f"the table of refusals has {crowd['denied_bytes']:,} bytes, expected at most {BOUND_BYTES:,}")
 
     def add(self, outcome, name, title, told, is_ours=True, goal=None):
         outcome.rows.append(self.figure(name, title, told["scripts"] / told["ops"], is_ours=is_ours, goal=goal, limit=goal, cells={

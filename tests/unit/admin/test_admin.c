@@ -210,6 +210,11 @@ Test(admin, refuses_what_it_does_not_serve)
     start(NULL);
     cr_expect_eq(ask(BY_SOCKET, "GET /nothing HTTP/1.1\r\n" HOST "\r\n"), 404);
     cr_expect_eq(ask(BY_SOCKET, "DELETE /open HTTP/1.1\r\n" HOST "\r\n"), 405);
+
+    int fd = connect_to(BY_SOCKET);
+
+    send_all(fd, "GET /change HTTP/1.1\r\n" HOST "\r\n");
+    cr_expect_not_null(strcasestr(take(fd), "allow: POST\r\n"));
     cr_expect_eq(ask(BY_SOCKET, "nonsense\r\n\r\n"), 400);
     cr_expect_eq(ask(BY_SOCKET, CHANGE "Transfer-Encoding: chunked\r\n\r\nzz\r\n"), 400);
     cr_expect_eq(seen.asks, 0);
