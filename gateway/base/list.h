@@ -66,6 +66,18 @@ static inline void list_move(struct list *from, struct list *to)
     list_init(from);
 }
 
+/* Moves all nodes to the end of another list. */
+static inline void list_append(struct list *to, struct list *from)
+{
+    if (list_is_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
 /* Walks the list; the current node may be removed, others may not. */
 /* NOLINTBEGIN(bugprone-macro-parentheses): node is the name that the loop declares */
 #define LIST_EACH(node, l)                                                                         \

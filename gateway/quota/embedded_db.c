@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* embedded_db.c - LMDB, opened for one process and one thread, synced on every commit.      Runs on: the store's thread.
+/* embedded_db.c - LMDB, opened for one process, synced on every commit.      Runs on: the store's thread writes, any reads.
  * The lock on the folder keeps other processes out, so LMDB's own lock table is left off.  Its place is taken by an order:
- * the one reader lets go of what it sees before anything is written. */
+ * the one reading transaction is of the last commit when a write begins, and renewed when it has ended.  A write never
+ * touches a page of the last commit, only of those before; and what a commit looks like is not looked up while one is
+ * being written. */
 
 #include "quota/embedded_db.h"
 
@@ -269,10 +271,8 @@ static int write_once(struct embedded_db *db, void (*work)(struct db_txn *txn, v
                       void *owner)
 {
     MDB_txn *mdb_txn;
-    int error;
+    int error = mdb_txn_begin(db->env, NULL, 0, &mdb_txn);
 
-    end_reading(db);
-    error = mdb_txn_begin(db->env, NULL, 0, &mdb_txn);
     if (error)
         return error;
 
@@ -285,16 +285,26 @@ static int write_once(struct embedded_db *db, void (*work)(struct db_txn *txn, v
     return txn.error;
 }
 
-static int grow(struct embedded_db *db)
+static enum status told(struct embedded_db *db, int error)
 {
-    size_t bytes = db->map_bytes * 2;
-    int error = mdb_env_set_mapsize(db->env, bytes);
+    if (error && !db->is_failing)
+        log_event(LOG_ERROR, "quota_not_saved", "store=embedded why=\"%s\"", mdb_strerror(error));
+    else if (!error && db->is_failing)
+        log_event(LOG_NOTE, "quota_saved", "store=embedded");
+    db->is_failing = error != 0;
+    return error ? ST_UNAVAILABLE : ST_OK;
+}
 
-    if (error)
-        return error;
-    db->map_bytes = bytes;
-    log_event(LOG_NOTE, "quota_map_grown", "store=embedded bytes=%zu", bytes);
-    return 0;
+enum status db_keep_view(struct embedded_db *db)
+{
+    int error = begin_reading(db);
+
+    return error ? told(db, error) : ST_OK;
+}
+
+void db_renew_view(struct embedded_db *db)
+{
+    end_reading(db);
 }
 
 enum status db_write(struct embedded_db *db, void (*work)(struct db_txn *txn, void *owner),
@@ -302,17 +312,25 @@ enum status db_write(struct embedded_db *db, void (*work)(struct db_txn *txn, vo
 {
     int error = write_once(db, work, owner);
 
-    while (error == MDB_MAP_FULL || error == MDB_MAP_RESIZED) {
-        error = grow(db);
-        if (!error)
-            error = write_once(db, work, owner);
-    }
-    if (error && !db->is_failing)
-        log_event(LOG_ERROR, "quota_not_saved", "store=embedded why=\"%s\"", mdb_strerror(error));
-    else if (!error && db->is_failing)
-        log_event(LOG_NOTE, "quota_saved", "store=embedded");
-    db->is_failing = error != 0;
-    return error ? ST_UNAVAILABLE : ST_OK;
+    if (error == MDB_MAP_FULL || error == MDB_MAP_RESIZED)
+        return ST_LIMIT;
+    return told(db, error);
+}
+
+enum status db_grow(struct embedded_db *db)
+{
+    size_t bytes = db->map_bytes * 2;
+    int error;
+
+    end_reading(db);
+    error = mdb_env_set_mapsize(db->env, bytes);
+    if (!error)
+        error = begin_reading(db);
+    if (error)
+        return told(db, error);
+    db->map_bytes = bytes;
+    log_event(LOG_NOTE, "quota_map_grown", "store=embedded bytes=%zu", bytes);
+    return ST_OK;
 }
 
 /* Keeps the first real error; "not found" is an answer. */

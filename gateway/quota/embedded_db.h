@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* embedded_db.h - the LMDB environment of the embedded store: its folder, rows, transactions.
  * The database is a checkpoint: what changed since lies in the log (embedded_log.h), from the epoch that the database
- * names.  After opening, it belongs to one thread. */
+ * names.
+ *
+ * One thread writes.  Others may read meanwhile, one at a time: they see what was there before, in a view that the writer
+ * has them keep from before it begins until it has ended.  What db_write() does needs no lock; all else is for whoever has
+ * the readers' lock. */
 #pragma once
 
 #include "base/text.h"
@@ -40,10 +44,15 @@ MUST_CHECK enum status db_read(struct embedded_db *db, const struct row_key *key
 uint64_t db_epoch(const struct embedded_db *db);
 size_t db_count(struct embedded_db *db); /* of rows */
 
-/* Runs work in one transaction and makes it durable.  Work may be run again from the start, when the map had to grow.
- * ST_OK, or ST_UNAVAILABLE: nothing was changed; logged. */
+/* Who reads sees what is there now, also while it is changed; until db_renew_view(). */
+MUST_CHECK enum status db_keep_view(struct embedded_db *db);
+void db_renew_view(struct embedded_db *db);
+/* Runs work in one transaction and makes it durable, between those two.  ST_OK; or nothing was changed: ST_LIMIT (the map
+ * must grow first) or ST_UNAVAILABLE (logged). */
 MUST_CHECK enum status db_write(struct embedded_db *db,
                                 void (*work)(struct db_txn *txn, void *owner), void *owner);
+/* ST_OK, or ST_UNAVAILABLE; logged.  The view is kept. */
+MUST_CHECK enum status db_grow(struct embedded_db *db);
 void db_put(struct db_txn *txn, const struct row_key *key, const void *values, size_t size);
 /* Deletes at most so many rows that were of no use any more before. */
 void db_drop(struct db_txn *txn, int64_t before_s, int at_most);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* embedded_log.c - see embedded_log.h.      Runs on: the store's thread.
+/* embedded_log.c - see embedded_log.h.      Runs on: workers and the store's thread, under the log's lock.
  * After a failed write or sync the kernel may hold pages for written that are not, so the segment is left as it is: what
  * was durable in it stays so, and nothing more is written to it. */
 
@@ -33,12 +33,17 @@ struct record {
 
 struct embedded_log {
     int folder_fd;
-    int fd;          /* of the present segment; -1: the next append begins one */
-    uint64_t epoch;  /* of the present segment, or of the last one */
-    uint64_t first;  /* no segment before this one is left, but for the spare */
-    uint64_t spare;  /* 0: none */
-    uint64_t number; /* of the next record */
+    int fd;            /* of the present segment; -1: the next append begins one */
+    int left_fd;       /* of the one before, which is to be synced; -1: none */
+    uint64_t epoch;    /* of the present segment, or of the last one */
+    uint64_t first;    /* no segment before this one is left, but for the spare */
+    uint64_t spare;    /* 0: none */
+    uint64_t doubtful; /* abandoned, with nothing durable in it; gone when that was written again */
+    uint64_t number;   /* of the next record */
+    uint64_t durable;  /* records before this number are */
     size_t at, size; /* of the present segment: where the next record goes; what is written ahead */
+    bool has_durable_record; /* likewise */
+    bool is_name_new;        /* the folder is to be synced */
     int (*sync)(int fd);
 };
 
@@ -202,7 +207,7 @@ enum status embedded_log_open(const char *folder, uint64_t from_epoch, log_visit
 
     if (!log)
         return ST_NOMEM;
-    log->fd = -1;
+    log->fd = log->left_fd = -1;
     log->sync = fdatasync;
     log->epoch = from_epoch;
     log->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -215,6 +220,7 @@ enum status embedded_log_open(const char *folder, uint64_t from_epoch, log_visit
     st = read_all(&(struct reading){log, visit, owner}, from_epoch, error);
     if (st)
         goto no_log;
+    log->durable = log->number;
     embedded_log_forget(log, from_epoch);
     *out = log;
     return ST_OK;
@@ -226,6 +232,21 @@ no_folder:
     return st;
 }
 
+static void close_one(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void leave_segments(struct embedded_log *log)
+{
+    close_one(&log->fd);
+    close_one(&log->left_fd);
+    log->at = 0;
+    log->has_durable_record = false;
+}
+
 void embedded_log_close(struct embedded_log **log)
 {
     struct embedded_log *closing = *log;
@@ -233,23 +254,14 @@ void embedded_log_close(struct embedded_log **log)
     if (!closing)
         return;
     *log = NULL;
-    if (closing->fd >= 0)
-        close(closing->fd);
+    leave_segments(closing);
     close(closing->folder_fd);
     free(closing);
 }
 
 /* --- segments --- */
 
-static void leave_segment(struct embedded_log *log)
-{
-    if (log->fd >= 0)
-        close(log->fd);
-    log->fd = -1;
-    log->at = 0;
-}
-
-/* The next one: what was a segment before, or a new file.  Its name is durable before it holds anything. */
+/* The next one: what was a segment before, or a new file. */
 static enum status begin_segment(struct embedded_log *log)
 {
     struct name name = name_of(log->epoch + 1);
@@ -268,9 +280,10 @@ static enum status begin_segment(struct embedded_log *log)
         return ST_UNAVAILABLE;
     log->epoch++;
     log->fd = fd;
+    log->is_name_new = true;
     if (log->first == 0)
         log->first = log->epoch;
-    if (fstat(fd, &stat_of) != 0 || fsync(log->folder_fd) != 0)
+    if (fstat(fd, &stat_of) != 0)
         return ST_UNAVAILABLE;
     log->size = (size_t)stat_of.st_size;
     return ST_OK;
@@ -325,21 +338,23 @@ static bool write_record(struct embedded_log *log, const void *bytes, size_t len
                     log->at + sizeof(record) + done);
 }
 
+static void remove_segment(const struct embedded_log *log, uint64_t epoch)
+{
+    (void)unlinkat(log->folder_fd, name_of(epoch).text, 0);
+}
+
 enum status embedded_log_append(struct embedded_log *log, const void *bytes, size_t len)
 {
     enum status st = log->fd < 0 ? begin_segment(log) : ST_OK;
 
-    if (!st && (!write_record(log, bytes, len) || log->sync(log->fd) != 0))
-        st = ST_UNAVAILABLE;
-    if (!st) {
-        log->at += aligned(sizeof(struct record) + len);
-        log->number++;
-        return ST_OK;
-    }
-    if (log->fd >= 0 && log->at == 0) /* nothing durable in it */
-        (void)unlinkat(log->folder_fd, name_of(log->epoch).text, 0);
-    leave_segment(log);
-    return st;
+    if (st || !write_record(log, bytes, len))
+        return ST_UNAVAILABLE;
+    log->at += aligned(sizeof(struct record) + len);
+    log->number++;
+    if (log->doubtful)
+        remove_segment(log, log->doubtful);
+    log->doubtful = 0;
+    return ST_OK;
 }
 
 size_t embedded_log_bytes(const struct embedded_log *log)
@@ -347,9 +362,54 @@ size_t embedded_log_bytes(const struct embedded_log *log)
     return log->at;
 }
 
+/* --- syncs --- */
+
+bool embedded_log_sync_begins(const struct embedded_log *log, struct log_sync *out)
+{
+    *out = (struct log_sync){log->fd, log->left_fd, log->is_name_new, log->number};
+    return log->number > log->durable || log->left_fd >= 0;
+}
+
+/* The names first: without them the records are not found. */
+enum status embedded_log_sync(const struct embedded_log *log, const struct log_sync *sync)
+{
+    if (sync->has_folder && fsync(log->folder_fd) != 0)
+        return ST_UNAVAILABLE;
+    if (sync->left_fd >= 0 && log->sync(sync->left_fd) != 0)
+        return ST_UNAVAILABLE;
+    if (sync->fd >= 0 && log->sync(sync->fd) != 0)
+        return ST_UNAVAILABLE;
+    return ST_OK;
+}
+
+void embedded_log_synced(struct embedded_log *log, const struct log_sync *sync)
+{
+    log->durable = sync->number;
+    log->has_durable_record = log->has_durable_record || sync->fd >= 0;
+    if (sync->has_folder)
+        log->is_name_new = false;
+    close_one(&log->left_fd);
+}
+
+void embedded_log_abandon(struct embedded_log *log)
+{
+    if (log->fd >= 0 && log->at == 0)
+        remove_segment(log, log->epoch);
+    else if (log->fd >= 0 && !log->has_durable_record)
+        log->doubtful = log->epoch;
+    log->number = log->durable;
+    leave_segments(log);
+}
+
+/* --- turning --- */
+
 uint64_t embedded_log_turn(struct embedded_log *log)
 {
-    leave_segment(log);
+    ASSERT(log->left_fd < 0);
+    log->left_fd = log->fd;
+    log->fd = -1;
+    log->at = 0;
+    log->has_durable_record = false;
     return log->epoch + 1;
 }
 
@@ -361,7 +421,7 @@ void embedded_log_forget(struct embedded_log *log, uint64_t before_epoch)
 
         log->first = next_segment(log->folder_fd, epoch + 1);
         if (log->spare)
-            (void)unlinkat(log->folder_fd, name_of(log->spare).text, 0);
+            remove_segment(log, log->spare);
         log->spare = epoch;
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ledger.c - the rules of holds and rows.      Runs on: the store's thread.
+/* ledger.c - the rules of holds and rows.      Runs on: any thread, under the store's lock.
  * A row is charged with a hold exactly from ledger_reserve (or a late commit) until the hold ends.  All rows that a call
  * needs are found before the first is changed, so that a call that fails changes nothing. */
 

@@ -54,14 +54,41 @@ void ledger_record_fini(struct ledger_record *record);
 
 /* Is there anything that ledger_log() would say? */
 bool ledger_is_unlogged(const struct ledger *ledger);
-/* Fills the record with all that changed since ledger_logged(), which says that it is durable. */
+/* Fills the record with all that changed since ledger_logged(), which says that it is being written. */
 MUST_CHECK enum status ledger_log(struct ledger *ledger, struct ledger_record *out);
 void ledger_logged(struct ledger *ledger);
+/* A sync of all that was written begins; it succeeded. */
+void ledger_sync_begins(struct ledger *ledger);
+/* Takes note of some of it; false: of all. */
+bool ledger_synced_some(struct ledger *ledger);
+/* A write or a sync failed: all that is not durable must be logged again. */
+void ledger_unlog(struct ledger *ledger);
 /* What is not in the database but only in the log must be logged again: the log is cut off here. */
 void ledger_log_again(struct ledger *ledger);
 /* A record read back.  False where it makes no sense, or there is no memory. */
 bool ledger_replay(struct ledger *ledger, const unsigned char *bytes, size_t len);
 
-/* Puts some of what changed into the database, and drops what ended before; all of it must be logged.  ST_OK: there may be
- * more; ST_CLOSED: there is none; ST_UNAVAILABLE. */
-MUST_CHECK enum status ledger_save_some(struct ledger *ledger, int64_t drop_before_s);
+/* --- to the database, in slices --- */
+
+/* So small that nobody waits long. */
+#define SLICE_MOST 512
+
+/* Copies of rows, as the log has them. */
+struct ledger_slice {
+    struct ledger_copy {
+        struct row_key key;
+        uint8_t size; /* bytes of values */
+        int64_t values[sizeof(struct rolling) / sizeof(int64_t)];
+    } copies[SLICE_MOST];
+    int len;
+    int64_t drop_before_s; /* rows that ended before are dropped, some with each slice */
+};
+
+/* All that is unsaved now is to be saved. */
+void ledger_save_begins(struct ledger *ledger);
+/* Fills the slice with some of it, all of which must be logged; false: there is none left. */
+bool ledger_slice_take(struct ledger *ledger, struct ledger_slice *slice);
+/* The work of db_write(): owner is the slice.  What the log says of it must be durable.  It needs no ledger. */
+void ledger_slice_write(struct db_txn *txn, void *owner);
+/* It went through, or not: then it will be in a later one. */
+void ledger_slice_end(struct ledger *ledger, const struct ledger_slice *slice, bool is_saved);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ledger_changes.c - what changed: to the log, back from it, and to the database.      Runs on: the store's thread.
+/* ledger_changes.c - what changed: to the log, back from it, and to the database.      Runs on: any thread, under the
+ * store's lock.
  * Every entry of a record sets what it names, so records may be read again, onto a database that has some of what they
  * say.  The database never learns what the log does not have. */
 
@@ -8,10 +9,9 @@
 
 #include "quota/ledger.h"
 
-#define FIRST_SIZE 4096
-/* A slice of what is saved: so small that nobody waits long. */
-#define SAVE_MOST 512
-#define DROP_MOST 512
+#define FIRST_SIZE  4096
+#define SYNCED_MOST 256 /* a call */
+#define DROP_MOST   512
 
 enum entry { ENTRY_NONE, ENTRY_ROW, ENTRY_HOLD, ENTRY_END };
 
@@ -82,32 +82,63 @@ static bool log_hold(struct ledger_record *record, struct ledger_hold *held)
 
 bool ledger_is_unlogged(const struct ledger *ledger)
 {
-    return !list_is_empty(&ledger->unlogged_rows) || !list_is_empty(&ledger->unlogged_holds);
+    return !list_is_empty(&ledger->unlogged.rows) || !list_is_empty(&ledger->unlogged.holds);
 }
 
 enum status ledger_log(struct ledger *ledger, struct ledger_record *out)
 {
     out->len = 0;
-    LIST_EACH (node, &ledger->unlogged_rows)
-        if (!log_row(out, container_of(node, struct ledger_row, unlogged)))
+    LIST_EACH (node, &ledger->unlogged.rows)
+        if (!log_row(out, container_of(node, struct ledger_row, undurable)))
             return ST_NOMEM;
-    LIST_EACH (node, &ledger->unlogged_holds)
-        if (!log_hold(out, container_of(node, struct ledger_hold, unlogged)))
+    LIST_EACH (node, &ledger->unlogged.holds)
+        if (!log_hold(out, container_of(node, struct ledger_hold, undurable)))
             return ST_NOMEM;
     return ST_OK;
 }
 
+static void pass_on(struct ledger_changes *from, struct ledger_changes *to)
+{
+    list_append(&to->rows, &from->rows);
+    list_append(&to->holds, &from->holds);
+}
+
 void ledger_logged(struct ledger *ledger)
 {
-    LIST_EACH (node, &ledger->unlogged_rows)
-        list_remove(node);
-    LIST_EACH (node, &ledger->unlogged_holds) {
-        struct ledger_hold *held = container_of(node, struct ledger_hold, unlogged);
+    pass_on(&ledger->unlogged, &ledger->logged);
+}
 
-        list_remove(node);
-        if (held->is_ended)
-            table_hold_free(ledger, held);
+void ledger_sync_begins(struct ledger *ledger)
+{
+    pass_on(&ledger->logged, &ledger->syncing);
+}
+
+/* Its change is durable; an end need not be remembered any more. */
+static void forget_change(struct ledger *ledger, struct list *node)
+{
+    struct ledger_hold *held = container_of(node, struct ledger_hold, undurable);
+
+    list_remove(node);
+    if (held->is_ended)
+        table_hold_free(ledger, held);
+}
+
+bool ledger_synced_some(struct ledger *ledger)
+{
+    struct ledger_changes *syncing = &ledger->syncing;
+
+    for (int i = 0; i < SYNCED_MOST; i++) {
+        (void)list_pop_front(&syncing->rows);
+        if (!list_is_empty(&syncing->holds))
+            forget_change(ledger, syncing->holds.next);
     }
+    return !list_is_empty(&syncing->rows) || !list_is_empty(&syncing->holds);
+}
+
+void ledger_unlog(struct ledger *ledger)
+{
+    pass_on(&ledger->logged, &ledger->unlogged);
+    pass_on(&ledger->syncing, &ledger->unlogged);
 }
 
 void ledger_log_again(struct ledger *ledger)
@@ -223,65 +254,68 @@ bool ledger_replay(struct ledger *ledger, const unsigned char *bytes, size_t len
 
 /* --- to the database --- */
 
-struct slice {
-    struct ledger_row *rows[SAVE_MOST];
-    struct row_key keys[SAVE_MOST];
-    int len;
-    int64_t drop_before_s;
-};
-
-static struct row_key key_of(const struct ledger_row *row)
-{
-    return row_key(&row->subject->digest, row->kind, row->measure, row->until_s);
-}
-
 static int compare(const void *a, const void *b)
 {
-    struct row_key left = key_of(*(struct ledger_row *const *)a);
-    struct row_key right = key_of(*(struct ledger_row *const *)b);
+    const struct ledger_copy *left = a;
+    const struct ledger_copy *right = b;
 
-    return memcmp(left.bytes, right.bytes, sizeof(left.bytes));
+    return memcmp(left->key.bytes, right->key.bytes, sizeof(left->key.bytes));
 }
 
-/* Neighbours in the database lie beside each other in the slice. */
-static void fill(struct slice *slice, struct ledger *ledger)
+void ledger_save_begins(struct ledger *ledger)
 {
-    for (int part = 0; part < LEDGER_PARTS && slice->len < SAVE_MOST; part++) {
-        LIST_EACH (node, &ledger->unsaved[part]) {
-            if (slice->len == SAVE_MOST)
-                break;
-            slice->rows[slice->len++] = container_of(node, struct ledger_row, unsaved);
-        }
-    }
-    qsort(slice->rows, (size_t)slice->len, sizeof(struct ledger_row *), compare);
+    for (int part = 0; part < LEDGER_PARTS; part++)
+        list_append(&ledger->saving[part], &ledger->unsaved[part]);
 }
 
-static void save(struct db_txn *txn, void *owner)
+static void copy_row(struct ledger_copy *to, const struct ledger_row *row)
 {
-    const struct slice *slice = owner;
+    to->key = row_key(&row->subject->digest, row->kind, row->measure, row->until_s);
+    to->size = (uint8_t)ledger_row_size(row->kind);
+    memcpy(to->values, row->values, to->size);
+}
 
-    for (int i = 0; i < slice->len; i++) {
-        const struct ledger_row *row = slice->rows[i];
-        struct row_key key = key_of(row);
+static void take_part(struct ledger *ledger, struct list *part, struct ledger_slice *slice)
+{
+    while (slice->len < SLICE_MOST && !list_is_empty(part)) {
+        struct ledger_row *row = container_of(list_pop_front(part), struct ledger_row, unsaved);
 
-        db_put(txn, &key, row->values, ledger_row_size(row->kind));
+        copy_row(&slice->copies[slice->len++], row);
+        row->is_in_slice = true;
+        list_push_back(&ledger->in_slice, &row->unsaved);
     }
+}
+
+/* Neighbours in the database are in the same slices. */
+bool ledger_slice_take(struct ledger *ledger, struct ledger_slice *slice)
+{
+    ASSERT(!ledger_is_unlogged(ledger) && list_is_empty(&ledger->in_slice));
+    slice->len = 0;
+    for (int part = 0; part < LEDGER_PARTS; part++)
+        take_part(ledger, &ledger->saving[part], slice);
+    return slice->len > 0;
+}
+
+void ledger_slice_write(struct db_txn *txn, void *owner)
+{
+    struct ledger_slice *slice = owner;
+
+    qsort(slice->copies, (size_t)slice->len, sizeof(slice->copies[0]), compare);
+    for (int i = 0; i < slice->len; i++)
+        db_put(txn, &slice->copies[i].key, slice->copies[i].values, slice->copies[i].size);
     db_drop(txn, slice->drop_before_s, DROP_MOST);
 }
 
-enum status ledger_save_some(struct ledger *ledger, int64_t drop_before_s)
+void ledger_slice_end(struct ledger *ledger, const struct ledger_slice *slice, bool is_saved)
 {
-    struct slice slice = {.drop_before_s = drop_before_s};
+    for (struct list *node = list_pop_front(&ledger->in_slice); node;
+         node = list_pop_front(&ledger->in_slice)) {
+        struct ledger_row *row = container_of(node, struct ledger_row, unsaved);
 
-    ASSERT(!ledger_is_unlogged(ledger));
-    fill(&slice, ledger);
-    if (slice.len == 0)
-        return ST_CLOSED;
-    if (db_write(ledger->db, save, &slice) != ST_OK)
-        return ST_UNAVAILABLE;
-    for (int i = 0; i < slice.len; i++)
-        list_remove(&slice.rows[i]->unsaved);
-    ledger->dropped_before_s = drop_before_s;
-    table_tidy(ledger, SAVE_MOST);
-    return ST_OK;
+        row->is_in_slice = false;
+        if (!is_saved)
+            list_push_back(&ledger->saving[row->subject->digest.bytes[0]], node);
+    }
+    if (is_saved)
+        ledger->dropped_before_s = MAX(ledger->dropped_before_s, slice->drop_before_s);
 }

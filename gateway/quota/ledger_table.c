@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ledger_table.c - subjects, rows and holds in memory.      Runs on: the store's thread.
+/* ledger_table.c - subjects, rows and holds in memory.      Runs on: any thread, under the store's lock.
  * A subject counts the images of every hold that has a charge of it, once.  What is not needed is forgotten in the order
  * of a clock's hand: whoever was used since it last came by is left for the next round. */
 
@@ -23,6 +23,12 @@ static struct text key_of_hold(const struct map_node *node)
     return (struct text){(const char *)&held->hold.id, sizeof(held->hold.id)};
 }
 
+static void init_changes(struct ledger_changes *changes)
+{
+    list_init(&changes->rows);
+    list_init(&changes->holds);
+}
+
 enum status table_init(struct ledger *ledger, struct embedded_db *db, size_t subjects_most)
 {
     enum status st = map_init(&ledger->subjects_by_digest, key_of_subject);
@@ -40,17 +46,22 @@ enum status table_init(struct ledger *ledger, struct embedded_db *db, size_t sub
     list_init(&ledger->subjects);
     list_init(&ledger->live);
     list_init(&ledger->marks);
-    list_init(&ledger->unlogged_rows);
-    list_init(&ledger->unlogged_holds);
-    for (int i = 0; i < LEDGER_PARTS; i++)
+    init_changes(&ledger->unlogged);
+    init_changes(&ledger->logged);
+    init_changes(&ledger->syncing);
+    for (int i = 0; i < LEDGER_PARTS; i++) {
         list_init(&ledger->unsaved[i]);
-    list_init(&ledger->spare_holds);
+        list_init(&ledger->saving[i]);
+    }
+    list_init(&ledger->in_slice);
+    for (int i = 0; i <= LIMITS_MAX; i++)
+        list_init(&ledger->spare_holds[i]);
     return ST_OK;
 }
 
 static void forget_row(struct ledger_row *row)
 {
-    list_remove(&row->unlogged);
+    list_remove(&row->undurable);
     list_remove(&row->unsaved);
     free(row);
 }
@@ -73,24 +84,27 @@ static void free_live(struct list *holds)
     LIST_EACH (node, holds) {
         struct ledger_hold *held = container_of(node, struct ledger_hold, order);
 
-        list_remove(&held->unlogged);
+        list_remove(&held->undurable);
         free(held);
     }
 }
 
-/* Those that are linked by unlogged alone. */
+/* Those that are linked by undurable alone. */
 static void free_others(struct list *holds)
 {
     LIST_EACH (node, holds)
-        free(container_of(node, struct ledger_hold, unlogged));
+        free(container_of(node, struct ledger_hold, undurable));
 }
 
 void table_fini(struct ledger *ledger)
 {
     free_live(&ledger->live);
     free_live(&ledger->marks);
-    free_others(&ledger->unlogged_holds); /* ended */
-    free_others(&ledger->spare_holds);
+    free_others(&ledger->unlogged.holds); /* ended */
+    free_others(&ledger->logged.holds);
+    free_others(&ledger->syncing.holds);
+    for (int i = 0; i <= LIMITS_MAX; i++)
+        free_others(&ledger->spare_holds[i]);
     LIST_EACH (node, &ledger->subjects)
         forget_subject(ledger, container_of(node, struct ledger_subject, link));
     map_fini(&ledger->holds_by_id);
@@ -101,7 +115,7 @@ void table_fini(struct ledger *ledger)
 
 static bool is_changed(const struct ledger_row *row)
 {
-    return !list_is_empty(&row->unlogged) || !list_is_empty(&row->unsaved);
+    return !list_is_empty(&row->undurable) || !list_is_empty(&row->unsaved);
 }
 
 static bool is_needed(const struct ledger_subject *subject)
@@ -198,7 +212,7 @@ static struct ledger_row *load(struct ledger *ledger, struct ledger_subject *sub
     row->until_s = until_s;
     row->kind = (uint8_t)charge->kind;
     row->measure = (uint8_t)charge->measure;
-    list_init(&row->unlogged);
+    list_init(&row->undurable);
     list_init(&row->unsaved);
     row->next = subject->rows;
     subject->rows = row;
@@ -229,10 +243,13 @@ void ledger_row_write(struct ledger *ledger, struct ledger_row *row, const struc
     else
         row->values[0] = value->number;
     row->exists = true;
-    if (list_is_empty(&row->unlogged))
-        list_push_back(&ledger->unlogged_rows, &row->unlogged);
-    if (list_is_empty(&row->unsaved))
-        list_push_back(&ledger->unsaved[row->subject->digest.bytes[0]], &row->unsaved);
+    list_remove(&row->undurable);
+    list_push_back(&ledger->unlogged.rows, &row->undurable);
+    if (!list_is_empty(&row->unsaved) && !row->is_in_slice)
+        return;
+    row->is_in_slice = false;
+    list_remove(&row->unsaved);
+    list_push_back(&ledger->unsaved[row->subject->digest.bytes[0]], &row->unsaved);
 }
 
 /* --- holds --- */
@@ -245,24 +262,33 @@ struct ledger_hold *table_hold(const struct ledger *ledger, uint64_t id)
     return node ? container_of(node, struct ledger_hold, node) : NULL;
 }
 
-static struct ledger_hold *new_hold(struct ledger *ledger)
+static struct ledger_hold *allocate_hold(uint32_t charges_len)
 {
-    struct list *spare = list_pop_front(&ledger->spare_holds);
+    size_t head = offsetof(struct ledger_hold, hold.charges);
+    size_t charges = charges_len * sizeof(struct charge);
     struct ledger_hold *held =
-        spare ? container_of(spare, struct ledger_hold, unlogged) : malloc(sizeof(*held));
+        malloc(head + charges + charges_len * sizeof(struct ledger_subject *));
+
+    if (held)
+        held->subjects = (struct ledger_subject **)(void *)((unsigned char *)held + head + charges);
+    return held;
+}
+
+static struct ledger_hold *new_hold(struct ledger *ledger, const struct hold *hold)
+{
+    struct list *spare = list_pop_front(&ledger->spare_holds[hold->charges_len]);
+    struct ledger_hold *held = spare ? container_of(spare, struct ledger_hold, undurable)
+                                     : allocate_hold(hold->charges_len);
 
     if (!held)
         return NULL;
     held->is_ended = false;
     held->is_logged = false;
     list_init(&held->order);
-    list_init(&held->unlogged);
+    list_init(&held->undurable);
+    memcpy(&held->hold, hold,
+           offsetof(struct hold, charges) + hold->charges_len * sizeof(struct charge));
     return held;
-}
-
-static void copy_hold(struct hold *to, const struct hold *from)
-{
-    memcpy(to, from, offsetof(struct hold, charges) + from->charges_len * sizeof(struct charge));
 }
 
 /* Has an earlier charge this subject, too? */
@@ -293,13 +319,12 @@ static bool find_subjects(struct ledger *ledger, struct ledger_hold *held)
 
 struct ledger_hold *table_hold_add(struct ledger *ledger, const struct hold *hold)
 {
-    struct ledger_hold *held = new_hold(ledger);
+    struct ledger_hold *held = new_hold(ledger, hold);
 
     if (!held)
         return NULL;
-    copy_hold(&held->hold, hold);
     if (!find_subjects(ledger, held)) {
-        list_push_front(&ledger->spare_holds, &held->unlogged);
+        table_hold_free(ledger, held);
         return NULL;
     }
     add_in_flight(held, hold->images);
@@ -311,8 +336,8 @@ struct ledger_hold *table_hold_add(struct ledger *ledger, const struct hold *hol
 
 void table_hold_changed(struct ledger *ledger, struct ledger_hold *held)
 {
-    if (list_is_empty(&held->unlogged))
-        list_push_back(&ledger->unlogged_holds, &held->unlogged);
+    list_remove(&held->undurable);
+    list_push_back(&ledger->unlogged.holds, &held->undurable);
 }
 
 void table_hold_end(struct ledger *ledger, struct ledger_hold *held)
@@ -329,6 +354,6 @@ void table_hold_end(struct ledger *ledger, struct ledger_hold *held)
 
 void table_hold_free(struct ledger *ledger, struct ledger_hold *held)
 {
-    list_remove(&held->unlogged);
-    list_push_front(&ledger->spare_holds, &held->unlogged);
+    list_remove(&held->undurable);
+    list_push_front(&ledger->spare_holds[held->hold.charges_len], &held->undurable);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ledger_table.h - what the ledger has in memory: subjects with their rows, and holds.  Private to this folder.
  *
- * A row is read from the database when it is first asked for.  Once changed it is unlogged until it is in the log, and
- * unsaved until it is in the database.  A subject that is neither, and holds nothing, may be forgotten. */
+ * A row is read from the database when it is first asked for.  Once changed it is unlogged until it is in the log, then
+ * undurable until that is synced; and unsaved until it is in the database.  A subject without such rows, and without
+ * holds, may be forgotten. */
 #pragma once
 
 #include "base/list.h"
@@ -33,21 +34,28 @@ struct ledger_subject {
 struct ledger_row {
     struct ledger_row *next; /* of the same subject */
     struct ledger_subject *subject;
-    struct list unlogged, unsaved;
+    struct list undurable; /* in the changes of one stage */
+    struct list unsaved;   /* in unsaved, saving or in_slice */
     int64_t until_s;
     uint8_t kind, measure;
     bool exists;      /* else what is known is that there is none */
+    bool is_in_slice; /* what it was is being saved, and it has not changed since */
     int64_t values[]; /* a number, or a struct rolling */
 };
 
 struct ledger_hold {
     struct map_node node;
-    struct list order;    /* in live or in marks, the oldest first */
-    struct list unlogged; /* also the spare ones' */
-    bool is_ended;        /* waits for its end to be logged; in no map any more */
-    bool is_logged;       /* the log may know of it */
-    struct ledger_subject *subjects[LIMITS_MAX]; /* of each charge; held in memory by it */
-    struct hold hold;
+    struct list order;                /* in live or in marks, the oldest first */
+    struct list undurable;            /* in the changes of one stage; also the spare ones' */
+    bool is_ended;                    /* waits for its end to be durable; in no map any more */
+    bool is_logged;                   /* the log may know of it */
+    struct ledger_subject **subjects; /* of each charge, held in memory by it; behind hold */
+    struct hold hold;                 /* last: there is room for charges_len alone */
+};
+
+/* What changed, on its way to the disk; each row and hold is in one stage at most. */
+struct ledger_changes {
+    struct list rows, holds;
 };
 
 /* Unsaved rows lie apart by the first byte of their subject, so that what is saved together lies together. */
@@ -58,11 +66,13 @@ struct ledger {
     struct map subjects_by_digest, holds_by_id;
     struct list subjects;
     size_t subjects_most;
-    struct list live, marks;                   /* of holds */
-    struct list unlogged_rows, unlogged_holds; /* in the order of their first change */
+    struct list live, marks; /* of holds */
+    struct ledger_changes unlogged, logged, syncing;
     struct list unsaved[LEDGER_PARTS];
-    struct list spare_holds;
-    int64_t dropped_before_s; /* rows that ended before it are of no use */
+    struct list saving[LEDGER_PARTS]; /* those that were unsaved when this round of saving began */
+    struct list in_slice;
+    struct list spare_holds[LIMITS_MAX + 1]; /* by charges_len */
+    int64_t dropped_before_s;                /* rows that ended before it are of no use */
 };
 
 /* subjects_most: beyond it, table_tidy() forgets those that may be. */

@@ -9,10 +9,6 @@
 
 struct local_hold {
     struct reservation share;
-    struct quota *q;
-    struct reservation *r; /* the request's */
-    struct op *op;         /* the request's, while it waits for the share */
-    struct op wait;
     struct op charge; /* the commit in the store, on its way */
 };
 
@@ -41,8 +37,6 @@ static struct local_hold *new_hold(struct quota *q, struct reservation *r)
 
     if (!hold)
         return NULL;
-    hold->q = q;
-    hold->r = r;
     memcpy(&hold->share, r, reservation_bytes(r->limits_len));
     hold->share.refused_by = -1;
     list_init(&hold->share.live);
@@ -53,38 +47,7 @@ static struct local_hold *new_hold(struct quota *q, struct reservation *r)
 
 /* --- reserve --- */
 
-static enum status reserved(struct local_hold *hold, enum status st)
-{
-    struct reservation *r = hold->r;
-
-    if (st) {
-        free(hold);
-        return st == ST_LIMIT ? ST_UNAVAILABLE : st;
-    }
-    for (int i = 0; i < r->limits_len; i++)
-        r->limits[i] = hold->share.limits[i];
-    r->id++; /* a reserve that was given up may be in the store yet, and is ended there by its id */
-    hold->q->ops->adopt(hold->q, r);
-    r->local = hold;
-    return ST_OK;
-}
-
-static void on_reserved(struct op *wait, enum status st)
-{
-    struct local_hold *hold = container_of(wait, struct local_hold, wait);
-    struct op *op = hold->op;
-
-    op_done(op, reserved(hold, st));
-}
-
-static void on_cancel(struct op *op)
-{
-    struct local_hold *hold = op->callee;
-
-    op_cancel(&hold->wait);
-    free(hold);
-}
-
+/* The embedded store decides at once. */
 enum status local_reserve(struct quota *q, struct reservation *r, struct op *op)
 {
     struct local_hold *hold = new_hold(q, r);
@@ -92,14 +55,18 @@ enum status local_reserve(struct quota *q, struct reservation *r, struct op *op)
 
     if (!hold)
         return ST_UNAVAILABLE;
-    hold->op = op;
-    hold->wait.done = on_reserved;
-    st = quota_reserve(q->local->door, &hold->share, &hold->wait);
-    if (st != ST_PENDING)
-        return reserved(hold, st);
-    op->cancel = on_cancel;
-    op->callee = hold;
-    return ST_PENDING;
+    st = quota_reserve(q->local->door, &hold->share, op);
+    ASSERT(st != ST_PENDING);
+    if (st) {
+        free(hold);
+        return st == ST_LIMIT ? ST_UNAVAILABLE : st;
+    }
+    for (int i = 0; i < r->limits_len; i++)
+        r->limits[i] = hold->share.limits[i];
+    r->id++; /* a reserve that was given up may be in the store yet, and is ended there by its id */
+    q->ops->adopt(q, r);
+    r->local = hold;
+    return ST_OK;
 }
 
 /* --- the end --- */

@@ -17,8 +17,8 @@ struct local {
     int share_percent;
 };
 
-/* r is as quota_reserve() left it.  ST_OK: r is HELD; ST_UNAVAILABLE, also where the share is used up: how the limit itself
- * stands is not known; or ST_PENDING. */
+/* r is as quota_reserve() left it.  ST_OK: r is HELD; or ST_UNAVAILABLE, also where the share is used up: how the limit
+ * itself stands is not known. */
 MUST_CHECK enum status local_reserve(struct quota *q, struct reservation *r, struct op *op);
 /* Of an r that local_reserve() holds; contract as quota_commit(), quota_settle(). */
 MUST_CHECK enum status local_commit(struct quota *q, struct reservation *r, int64_t used_images,

@@ -85,16 +85,6 @@ static void on_committed(struct op *op, enum status st)
     begin(asker);
 }
 
-static void on_reserved(struct op *op, enum status st)
-{
-    struct asker *asker = container_of(op, struct asker, op);
-
-    ASSERT(st == ST_OK);
-    op->done = on_committed;
-    st = quota_commit(asker->load->q, &asker->r, 1, op);
-    ASSERT(st == ST_PENDING);
-}
-
 static void begin(struct asker *asker)
 {
     struct load *load = asker->load;
@@ -102,10 +92,12 @@ static void begin(struct asker *asker)
     struct terms terms = {.limits_len = 1, .limits = {limit_of(&account)}};
 
     reservation_init(&asker->r, &account, &terms, 1, scramble(~(uint64_t)load->begun++));
-    asker->op.done = on_reserved;
+    asker->op.done = on_committed;
 
     enum status st = quota_reserve(load->q, &asker->r, &asker->op);
 
+    ASSERT(st == ST_OK);
+    st = quota_commit(load->q, &asker->r, 1, &asker->op);
     ASSERT(st == ST_PENDING);
 }
 
@@ -153,6 +145,7 @@ static int open_all(struct load *load, const char *folder)
     load->config.store.kind = STORE_EMBEDDED;
     load->config.store.path = (char *)(uintptr_t)folder;
     load->config.lease_ms = 60000;
+    load->config.commit = COMMIT_ACKNOWLEDGED;
     if (quota_store_open(&load->config, error, &load->store)) {
         fprintf(stderr, "%s\n", error);
         return 1;

@@ -196,6 +196,15 @@ enum status rig_ended(struct rig *rig, struct rig_wait *wait, enum status st)
     return wait->st;
 }
 
+void rig_give_up(struct quota *q, struct reservation *r, struct rig_wait *wait, enum status st)
+{
+    if (st == ST_PENDING && !wait->is_done) {
+        op_cancel(&wait->op);
+        cr_assert_eq(r->state, RESERVATION_NONE);
+    }
+    quota_settle(q, r, 0);
+}
+
 static uint64_t fresh_id(void)
 {
     static uint64_t next_id = 0;
@@ -326,7 +335,8 @@ enum status rig_commit(struct rig *rig, struct quota *q, struct reservation *r, 
 static bool is_quiet(const struct rig *rig, const struct quota *q)
 {
     if (rig->config.store.kind == STORE_EMBEDDED)
-        return ((const struct embedded_quota *)q)->outstanding == 0;
+        return ((const struct embedded_quota *)q)->outstanding == 0 &&
+               ((const struct embedded_quota *)q)->waits.len == 0;
 
     const struct redis_quota *rq = (const struct redis_quota *)q;
 
@@ -429,46 +439,26 @@ void rig_expect_of_rate(const struct rig *rig, const struct reserved_limit *told
     cr_assert_geq(told->used_units, units - bucket_units_in(rule, dripped_us) - 1);
 }
 
-/* Work on the embedded store's thread. */
-struct errand {
-    struct mail mail;
-    struct embedded_store *store;
-    void (*work)(struct errand *errand);
-    uint64_t id;
-    size_t count;
-    atomic_bool is_done;
-};
-
-static void run_errand(struct mail *mail)
+static void end_hold(struct embedded_store *store, uint64_t id)
 {
-    struct errand *errand = container_of(mail, struct errand, mail);
+    int64_t now_us = embedded_lock(store, 0);
 
-    errand->work(errand);
-    atomic_store(&errand->is_done, true);
+    (void)ledger_end(&store->ledger, id, now_us);
+    embedded_unlock(store);
 }
 
-static void send_out(struct rig *rig, struct errand *errand)
+static size_t count_holds(struct embedded_store *store)
 {
-    errand->mail.deliver = run_errand;
-    errand->store = (struct embedded_store *)rig->store;
-    mailbox_post(errand->store->box, &errand->mail);
-    RIG_UNTIL(rig, atomic_load(&errand->is_done));
-}
+    const struct ledger *ledger = &store->ledger;
+    size_t count = 0;
 
-static void end_hold(struct errand *errand)
-{
-    (void)ledger_end(&errand->store->ledger, errand->id, clock_wall_us());
-}
-
-static void count_holds(struct errand *errand)
-{
-    const struct ledger *ledger = &errand->store->ledger;
-
+    (void)embedded_lock(store, 0);
     LIST_EACH (node, &ledger->live)
-        errand->count++;
+        count++;
     LIST_EACH (node, &ledger->subjects)
-        cr_assert(errand->count > 0 ||
-                  container_of(node, struct ledger_subject, link)->in_flight == 0);
+        cr_assert(count > 0 || container_of(node, struct ledger_subject, link)->in_flight == 0);
+    embedded_unlock(store);
+    return count;
 }
 
 void rig_expire(struct rig *rig, struct reservation *r)
@@ -478,7 +468,7 @@ void rig_expire(struct rig *rig, struct reservation *r)
     list_remove(&r->live);
     rig_quiet(rig);
     if (rig->config.store.kind == STORE_EMBEDDED) {
-        send_out(rig, &(struct errand){.work = end_hold, .id = r->id});
+        end_hold((struct embedded_store *)rig->store, r->id);
         return;
     }
     for (int i = 0; i < r->parts_len; i++) {
@@ -501,11 +491,8 @@ int64_t rig_held(struct rig *rig)
     size_t held = 0;
 
     if (rig->config.store.kind == STORE_EMBEDDED) {
-        struct errand errand = {.work = count_holds};
-
         rig_quiet(rig);
-        send_out(rig, &errand);
-        return (int64_t)errand.count;
+        return (int64_t)count_holds((struct embedded_store *)rig->store);
     }
     rig_stop(rig);
     for (int bucket = 0; bucket < 8; bucket++)

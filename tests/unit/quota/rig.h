@@ -60,6 +60,9 @@ void rig_wait_init(struct rig_wait *wait);
 /* The status in the end, whether it came at once or later. */
 enum status rig_ended(struct rig *rig, struct rig_wait *wait, enum status st);
 
+/* A reserve that nobody waits for any more, or that came already and is not wanted. */
+void rig_give_up(struct quota *q, struct reservation *r, struct rig_wait *wait, enum status st);
+
 /* An account by number (all with the same bucket for numbers that are equal modulo 4), on a day from today. */
 void rig_reservation(struct reservation *r, int account, int day, int64_t images, int64_t limit);
 /* A rule of one account's, on images: units of 1000, in today's window, period or burst as the kind needs them. */

@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -125,29 +126,79 @@ static void block_thread(struct mail *mail)
     UNUSED(len);
 }
 
-Test(quota_embedded_trouble, one_that_is_too_slow_is_given_up)
-{
-    struct reservation r, kept;
+struct stuck {
+    struct block block;
     int pipe_of[2];
+};
+
+static void block(struct stuck *stuck)
+{
+    cr_assert_eq(pipe(stuck->pipe_of), 0);
+    stuck->block = (struct block){{.deliver = block_thread}, stuck->pipe_of[0]};
+    mailbox_post(((struct embedded_store *)rig.store)->box, &stuck->block.mail);
+}
+
+static void unblock(struct stuck *stuck)
+{
+    cr_assert_eq(write(stuck->pipe_of[1], "x", 1), 1);
+    close(stuck->pipe_of[1]);
+}
+
+Test(quota_embedded_trouble, an_amend_that_is_too_slow_is_given_up)
+{
+    struct reservation r, again;
+    static struct stuck stuck;
 
     rig.config.quota_timeout_ms = 20;
     rig_start(&rig);
-    hold(&kept, 1, 1);
-    cr_assert_eq(pipe(pipe_of), 0);
+    block(&stuck);
+    rig_reservation(&r, 1, 0, 1, 9);
+    again = rig_same(&r);
+    cr_assert_eq(rig_amend(&rig, rig.q[0], &r, CHANGE_GRANT, 2000), ST_UNAVAILABLE);
+    unblock(&stuck);
+    RIG_UNTIL(&rig, rig_amend(&rig, rig.q[0], &again, CHANGE_GRANT, 2000) == ST_OK);
+    cr_assert_eq(again.limits[0].granted_units, 2000, "done once");
+}
 
-    struct block block = {{.deliver = block_thread}, pipe_of[0]};
+Test(quota_embedded_trouble, a_sync_that_takes_long_holds_nobody_up)
+{
+    struct reservation r;
+    static struct stuck stuck;
 
-    mailbox_post(((struct embedded_store *)rig.store)->box, &block.mail);
-    rig_reservation(&r, 1, 0, 2, 9);
-    cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_UNAVAILABLE);
-    cr_assert_eq(r.state, RESERVATION_NONE);
-    quota_settle(rig.q[0], &kept, 1);
-    cr_assert_eq(write(pipe_of[1], "x", 1), 1);
-    rig.config.quota_timeout_ms = 2000;
-    cr_assert_eq(rig_held(&rig), 0);
-    cr_assert_eq(rig_used(&rig, 1, 0), 1, "it went through later, and was undone");
-    close(pipe_of[0]);
-    close(pipe_of[1]);
+    rig_start(&rig);
+    block(&stuck);
+    for (int i = 0; i < 3; i++) {
+        hold(&r, 1, 2);
+        cr_assert_eq(rig_commit(&rig, rig.q[i % 2], &r, 1), ST_OK);
+    }
+    cr_assert_eq(rig_used(&rig, 1, 0), 3);
+    unblock(&stuck);
+}
+
+Test(quota_embedded_trouble, a_commit_that_is_to_be_acknowledged_waits_for_the_sync)
+{
+    struct reservation r, cancelled;
+    struct rig_wait wait, gone;
+    static struct stuck stuck;
+
+    rig.config.commit = COMMIT_ACKNOWLEDGED;
+    rig_start(&rig);
+    hold(&r, 1, 2);
+    hold(&cancelled, 1, 2);
+    block(&stuck);
+    rig_wait_init(&wait);
+    rig_wait_init(&gone);
+    cr_assert_eq(quota_commit(rig.q[0], &r, 1, &wait.op), ST_PENDING);
+    cr_assert_eq(quota_commit(rig.q[0], &cancelled, 2, &gone.op), ST_PENDING);
+    for (int i = 0; i < 5; i++)
+        loop_run_once(rig.loop, 1);
+    cr_assert(!wait.is_done);
+    op_cancel(&gone.op);
+    unblock(&stuck);
+    cr_assert_eq(rig_ended(&rig, &wait, ST_PENDING), ST_OK);
+    rig_quiet(&rig);
+    cr_assert(!gone.is_done);
+    cr_assert_eq(rig_used(&rig, 1, 0), 3);
 }
 
 static void limit_files(rlim_t bytes)
@@ -183,34 +234,16 @@ Test(quota_embedded_trouble, commits_wait_for_a_disk_that_fails)
 
 /* --- the log and the database --- */
 
-struct setting {
-    struct mail mail;
-    struct embedded_store *store;
-    size_t log_most_bytes;
-    int (*sync)(int fd);
-    atomic_bool is_done;
-};
-
-static void on_setting(struct mail *mail)
-{
-    struct setting *setting = container_of(mail, struct setting, mail);
-
-    if (setting->log_most_bytes)
-        setting->store->log_most_bytes = setting->log_most_bytes;
-    if (setting->sync)
-        embedded_log_sync_with(setting->store->log, setting->sync);
-    atomic_store(&setting->is_done, true);
-}
-
 static void set(size_t log_most_bytes, int (*sync)(int fd))
 {
-    struct setting setting = {.mail.deliver = on_setting,
-                              .store = (struct embedded_store *)rig.store,
-                              .log_most_bytes = log_most_bytes,
-                              .sync = sync};
+    struct embedded_store *store = (struct embedded_store *)rig.store;
 
-    mailbox_post(setting.store->box, &setting.mail);
-    RIG_UNTIL(&rig, atomic_load(&setting.is_done));
+    embedded_lock_log(store);
+    if (log_most_bytes)
+        store->log_most_bytes = log_most_bytes;
+    if (sync)
+        embedded_log_sync_with(store->log, sync);
+    embedded_unlock_log(store);
 }
 
 static void take_one(int account)
@@ -296,11 +329,12 @@ static void kill_one(int told[VICTIMS], int wanted)
 }
 
 /* Whatever it is in the middle of: a record, a new segment, a slice that is saved, or the end of an earlier one's holds. */
-Test(quota_embedded_trouble, killed_again_and_again_it_counts_what_it_told, .timeout = 60)
+static void kill_again_and_again(enum commit_kind commit)
 {
     int told[VICTIMS] = {0};
     int untold = 0;
 
+    rig.config.commit = commit;
     for (int round = 1; round <= 12; round++) {
         kill_one(told, 37 * round % 101);
         rig_start(&rig);
@@ -320,6 +354,16 @@ Test(quota_embedded_trouble, killed_again_and_again_it_counts_what_it_told, .tim
     }
 }
 
+Test(quota_embedded_trouble, killed_again_and_again_it_counts_what_it_sent, .timeout = 60)
+{
+    kill_again_and_again(COMMIT_SENT);
+}
+
+Test(quota_embedded_trouble, killed_again_and_again_it_counts_what_was_acknowledged, .timeout = 60)
+{
+    kill_again_and_again(COMMIT_ACKNOWLEDGED);
+}
+
 static atomic_int syncs_to_fail;
 
 static int failing_sync(int fd)
@@ -336,6 +380,7 @@ Test(quota_embedded_trouble, a_sync_that_fails_is_made_good_in_another_segment)
     struct reservation r;
     struct rig_wait wait;
 
+    rig.config.commit = COMMIT_ACKNOWLEDGED;
     rig_start(&rig);
     set(0, failing_sync);
     hold(&r, 1, 3);
@@ -350,6 +395,86 @@ Test(quota_embedded_trouble, a_sync_that_fails_is_made_good_in_another_segment)
     rig_stop(&rig);
     rig_start(&rig);
     cr_assert_eq(rig_used(&rig, 1, 0), 2);
+}
+
+Test(quota_embedded_trouble, what_was_sent_before_a_sync_failed_is_made_good_too)
+{
+    struct reservation r, held, amended;
+
+    rig_start(&rig);
+    set(0, failing_sync);
+    hold(&held, 1, 4);
+    hold(&r, 1, 3);
+    atomic_store(&syncs_to_fail, 2);
+    cr_assert_eq(rig_commit(&rig, rig.q[0], &r, 2), ST_OK);
+    RIG_UNTIL(&rig, !quota_store_is_up(rig.store));
+    rig_reservation(&amended, 1, 0, 1, 9);
+    cr_assert_eq(rig_amend(&rig, rig.q[1], &amended, CHANGE_GRANT, 1000), ST_UNAVAILABLE);
+    cr_assert_eq(rig_commit(&rig, rig.q[1], &held, 4), ST_OK);
+    RIG_UNTIL(&rig, quota_store_is_up(rig.store));
+    cr_assert_eq(atomic_load(&syncs_to_fail), 0);
+    rig_stop(&rig);
+    rig_start(&rig);
+    cr_assert_eq(rig_used(&rig, 1, 0), 6);
+}
+
+/* Two workers decide, write and wait while the log turns and the database is written, with rows that only that has. */
+struct toil {
+    struct loop *loop;
+    struct quota *q;
+    int first, done;
+};
+
+#define TOIL_ACCOUNTS 200
+
+static void *toil(void *owner)
+{
+    struct toil *t = owner;
+
+    for (int i = 0; i < 3 * TOIL_ACCOUNTS; i++) {
+        struct reservation r;
+        struct rig_wait wait;
+
+        rig_reservation(&r, (t->first + i) % TOIL_ACCOUNTS, 0, 2, 100000);
+        rig_wait_init(&wait);
+        ASSERT(quota_reserve(t->q, &r, &wait.op) == ST_OK);
+        ASSERT(quota_commit(t->q, &r, 1, &wait.op) == ST_PENDING);
+        while (!wait.is_done)
+            loop_run_once(t->loop, 5);
+        t->done += wait.st == ST_OK;
+    }
+    quota_close(&t->q);
+    return NULL;
+}
+
+Test(quota_embedded_trouble, two_workers_and_a_database_that_is_written_lose_nothing)
+{
+    struct toil toils[2] = {{.first = 0}, {.first = TOIL_ACCOUNTS / 2}};
+    pthread_t threads[2];
+    int64_t used = 0;
+
+    rig_start(&rig);
+    set(5000, NULL);
+    ((struct embedded_store *)rig.store)->ledger.subjects_most = 20;
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(loop_new(&toils[i].loop), ST_OK);
+        cr_assert_eq(quota_open(rig.store, toils[i].loop, &rig.config, &toils[i].q), ST_OK);
+        cr_assert_eq(pthread_create(&threads[i], NULL, toil, &toils[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        loop_free(&toils[i].loop);
+        cr_assert_eq(toils[i].done, 3 * TOIL_ACCOUNTS);
+    }
+    for (int turn = 0; turn < 2; turn++) {
+        used = 0;
+        for (int i = 0; i < TOIL_ACCOUNTS; i++)
+            used += rig_used(&rig, i, 0);
+        cr_assert_eq(used, 6 * TOIL_ACCOUNTS);
+        rig_stop(&rig);
+        rig_start(&rig);
+    }
+    cr_assert_eq(rig_held(&rig), 0);
 }
 
 Test(quota_embedded_trouble, a_wall_clock_that_jumps_does_not_move_a_rate)

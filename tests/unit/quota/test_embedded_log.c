@@ -70,9 +70,29 @@ static void down(void)
 
 TestSuite(quota_embedded_log, .init = up, .fini = down, .timeout = 60);
 
-static enum status append(const char *word)
+static enum status sync_all(void)
+{
+    struct log_sync sync;
+    enum status st = ST_OK;
+
+    if (embedded_log_sync_begins(log_of, &sync))
+        st = embedded_log_sync(log_of, &sync);
+    if (st)
+        embedded_log_abandon(log_of);
+    else
+        embedded_log_synced(log_of, &sync);
+    return st;
+}
+
+static enum status write_one(const char *word)
 {
     return embedded_log_append(log_of, word, strlen(word));
+}
+
+static enum status append(const char *word)
+{
+    cr_assert_eq(write_one(word), ST_OK);
+    return sync_all();
 }
 
 static void expect(const char *words)
@@ -194,6 +214,14 @@ static int64_t used_of(struct ledger *ledger)
     return l.used_units;
 }
 
+static void sync_step(struct history *h)
+{
+    ledger_sync_begins(&h->ledger);
+    cr_assert_eq(sync_all(), ST_OK);
+    while (ledger_synced_some(&h->ledger))
+        continue;
+}
+
 /* Reserves, a commit, a part given back, an end; one record each. */
 static void step(struct history *h, int i)
 {
@@ -210,6 +238,8 @@ static void step(struct history *h, int i)
     cr_assert_eq(ledger_log(&h->ledger, &h->record), ST_OK);
     cr_assert_eq(embedded_log_append(log_of, h->record.bytes, h->record.len), ST_OK);
     ledger_logged(&h->ledger);
+    if (i % 3 == 2) /* some records are durable, some only written */
+        sync_step(h);
     h->ends[i] = embedded_log_bytes(log_of);
     h->used[i + 1] = used_of(&h->ledger);
     h->holds[i + 1] = h->ledger.holds_by_id.len;
@@ -382,6 +412,58 @@ Test(quota_embedded_log, what_a_failed_sync_wrote_may_be_found_and_is_set_again)
     cr_assert_eq(append("two!"), ST_OK);
     open_from(0);
     expect("one two two!");
+}
+
+Test(quota_embedded_log, what_was_written_is_found_without_a_sync)
+{
+    cr_assert_eq(append("one"), ST_OK);
+    cr_assert_eq(write_one("two"), ST_OK);
+    cr_assert_eq(embedded_log_turn(log_of), 2);
+    cr_assert_eq(write_one("three"), ST_OK);
+    open_from(0);
+    expect("one two three");
+}
+
+Test(quota_embedded_log, a_sync_that_fails_takes_all_since_the_last_one_with_it)
+{
+    embedded_log_sync_with(log_of, failing_sync);
+    cr_assert_eq(append("one"), ST_OK);
+
+    size_t at = embedded_log_bytes(log_of);
+
+    cr_assert_eq(write_one("two"), ST_OK);
+    cr_assert_eq(write_one("three"), ST_OK);
+    syncs_to_fail = 1;
+    cr_assert_eq(sync_all(), ST_UNAVAILABLE);
+    lose(1, at);
+    cr_assert_eq(append("two three"), ST_OK);
+    open_from(0);
+    expect("one two three");
+}
+
+Test(quota_embedded_log, a_sync_reaches_the_segment_before)
+{
+    embedded_log_sync_with(log_of, failing_sync);
+    cr_assert_eq(write_one("one"), ST_OK);
+    cr_assert_eq(embedded_log_turn(log_of), 2);
+    syncs_to_fail = 1;
+    cr_assert_eq(append("two"), ST_UNAVAILABLE);
+    cr_assert(exists(1), "whoever was told of it may still find it");
+    cr_assert_eq(append("one two"), ST_OK);
+    open_from(2);
+    expect("one two");
+}
+
+/* On a disk that fails again and again, what was only written is gone once it was written again. */
+Test(quota_embedded_log, tries_that_failed_leave_one_segment)
+{
+    embedded_log_sync_with(log_of, failing_sync);
+    syncs_to_fail = 5;
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(append("all"), ST_UNAVAILABLE);
+    cr_assert(!exists(1) && !exists(4) && exists(5));
+    cr_assert_eq(append("all"), ST_OK);
+    cr_assert(!exists(5) && exists(6));
 }
 
 Test(quota_embedded_log, segments_of_failures_go_with_the_others)

@@ -134,14 +134,40 @@ static void log_all(void)
     ledger_logged(&ledger);
 }
 
+static void sync_all(void)
+{
+    ledger_sync_begins(&ledger);
+    while (ledger_synced_some(&ledger))
+        continue;
+}
+
+static struct ledger_slice slice;
+
+static void write_slice(void)
+{
+    enum status st;
+
+    cr_assert_eq(db_keep_view(db), ST_OK);
+    st = db_write(db, ledger_slice_write, &slice);
+    while (st == ST_LIMIT) {
+        cr_assert_eq(db_grow(db), ST_OK);
+        st = db_write(db, ledger_slice_write, &slice);
+    }
+    cr_assert_eq(st, ST_OK);
+    db_renew_view(db);
+}
+
 static void save_all(int64_t before_s)
 {
-    enum status st = ST_OK;
-
     log_all();
-    while (st == ST_OK)
-        st = ledger_save_some(&ledger, before_s);
-    cr_assert_eq(st, ST_CLOSED);
+    sync_all();
+    ledger_save_begins(&ledger);
+    slice.drop_before_s = before_s;
+    while (ledger_slice_take(&ledger, &slice)) {
+        write_slice();
+        ledger_slice_end(&ledger, &slice, true);
+        table_tidy(&ledger, SLICE_MOST);
+    }
 }
 
 /* As a later process would: from the database alone. */
@@ -274,6 +300,7 @@ static void replay_all(const struct ledger_record *from)
 {
     cr_assert(ledger_replay(&ledger, from->bytes, from->len));
     ledger_logged(&ledger);
+    sync_all();
 }
 
 Test(quota_ledger, what_is_logged_can_be_read_back)
@@ -384,6 +411,53 @@ Test(quota_ledger, a_record_cut_short_makes_no_sense)
     cr_assert(!ledger_replay(&ledger, record.bytes, record.len));
 }
 
+Test(quota_ledger, what_was_only_written_is_said_again_when_its_sync_fails)
+{
+    struct ask durable = ask_for(1, 1), ended = ask_for(2, 1),
+               late = metered(3, LIMIT_ROLLING, 2, 7);
+
+    reserve(&durable, ST_OK);
+    reserve(&ended, ST_OK);
+    log_all();
+    sync_all();
+
+    struct ledger_record first = record;
+
+    record = (struct ledger_record){0};
+    settle(&ended, 0);
+    log_all();
+    ledger_sync_begins(&ledger);
+    reserve(&late, ST_OK);
+    log_all(); /* written while the sync runs, which fails */
+    ledger_unlog(&ledger);
+    cr_assert(ledger_is_unlogged(&ledger));
+    log_all();
+    open_again();
+    replay_all(&first);
+    replay_all(&record);
+    cr_assert_eq(holds(), 2);
+    cr_assert_null(table_hold(&ledger, 2), "its end, too");
+    cr_assert_eq(used_of(&durable), 1);
+    cr_assert_eq(used_of(&late), 2);
+    ledger_record_fini(&first);
+}
+
+Test(quota_ledger, what_changes_during_a_sync_is_not_taken_for_durable)
+{
+    struct ask ask = ask_for(1, 1);
+
+    reserve(&ask, ST_OK);
+    log_all();
+    ledger_sync_begins(&ledger);
+    commit(&ask);
+    while (ledger_synced_some(&ledger))
+        continue;
+    cr_assert(ledger_is_unlogged(&ledger));
+    log_all();
+    ledger_unlog(&ledger);
+    cr_assert(ledger_is_unlogged(&ledger));
+}
+
 /* --- the database --- */
 
 static struct ask of_account(uint64_t id, unsigned account)
@@ -421,6 +495,69 @@ Test(quota_ledger, the_map_grows)
     struct ask ask = of_account(1, 4999);
 
     cr_assert_eq(used_of(&ask), 2);
+}
+
+Test(quota_ledger, a_row_that_changes_while_it_is_saved_is_saved_again)
+{
+    struct ask first = ask_for(1, 1), second = ask_for(2, 1), look = ask_for(9, 1);
+
+    reserve(&first, ST_OK);
+    settle(&first, 1);
+    log_all();
+    ledger_save_begins(&ledger);
+    cr_assert(ledger_slice_take(&ledger, &slice));
+    reserve(&second, ST_OK);
+    settle(&second, 1);
+    write_slice();
+    ledger_slice_end(&ledger, &slice, true);
+    log_all();
+    cr_assert(!ledger_slice_take(&ledger, &slice), "not in this round, which the log goes beyond");
+    save_all(0);
+    open_again();
+    cr_assert_eq(used_of(&look), 2);
+}
+
+Test(quota_ledger, a_slice_that_was_not_saved_comes_again)
+{
+    struct ask ask = ask_for(1, 1), look = ask_for(9, 1);
+
+    reserve(&ask, ST_OK);
+    settle(&ask, 1);
+    log_all();
+    ledger_save_begins(&ledger);
+    cr_assert(ledger_slice_take(&ledger, &slice));
+    ledger_slice_end(&ledger, &slice, false);
+    table_tidy(&ledger, 9);
+    cr_assert(ledger_slice_take(&ledger, &slice));
+    cr_assert_eq(slice.len, 1);
+    write_slice();
+    ledger_slice_end(&ledger, &slice, true);
+    cr_assert(!ledger_slice_take(&ledger, &slice));
+    open_again();
+    cr_assert_eq(used_of(&look), 1);
+}
+
+/* A view is of what was there before the write began, and renewed after it. */
+Test(quota_ledger, rows_are_read_while_others_are_written)
+{
+    struct ask ask = of_account(1, 7);
+    int64_t found = 0;
+    bool exists;
+    struct row_key key =
+        row_key(&ask.hold.charges[0].subject, LIMIT_DAY, MEASURE_IMAGES, DAY_END_S);
+
+    do_many(8);
+    log_all();
+    ledger_save_begins(&ledger);
+    cr_assert(ledger_slice_take(&ledger, &slice));
+    cr_assert_eq(db_keep_view(db), ST_OK);
+    cr_assert_eq(db_write(db, ledger_slice_write, &slice), ST_OK);
+    cr_assert_eq(db_read(db, &key, &found, sizeof(found), &exists), ST_OK);
+    cr_assert(!exists);
+    db_renew_view(db);
+    ledger_slice_end(&ledger, &slice, true);
+    cr_assert_eq(db_read(db, &key, &found, sizeof(found), &exists), ST_OK);
+    cr_assert(exists && found == 1);
 }
 
 Test(quota_ledger, memory_is_bounded_by_what_changed)
