@@ -109,6 +109,15 @@ static struct redis_link *next_link(struct redis_request *request, bool *out_ask
                                    &request->call, out_asks);
 }
 
+/* What waits is told when it is written, if anything waits at all. */
+static bool can_wait(const struct redis_request *request)
+{
+    bool is_awaited = request->op || request->partner;
+
+    return request->kind == REQUEST_RENEW ||
+           (request->kind == REQUEST_END && (!is_awaited || request->call.written));
+}
+
 /* asks: the link is only being given the bucket's slot. */
 static void transmit(struct redis_request *request, struct redis_link *link, bool asks)
 {
@@ -118,6 +127,7 @@ static void transmit(struct redis_request *request, struct redis_link *link, boo
     request->is_replicating = false;
     request->is_sent = true;
     request->from->on_way++;
+    request->call.can_wait = can_wait(request);
     redis_request_write(request, link);
     redis_link_end(link, &request->call);
 }

@@ -88,8 +88,10 @@ void redis_link_end(struct redis_link *link, struct redis_call *call)
     call->queued_us = loop_now_us(link->loop);
     call->end = link->written_bytes + (link->out_len - link->out_from);
     if (list_is_empty(&link->calls) && link->state == LINK_UP)
-        timer_set(link->loop, &link->deadline, call->queued_us + link->target->timeout_us);
+        timer_set(link->loop, &link->deadline,
+                  call->queued_us + MIN(link->target->timeout_us, REDIS_LINGER_US));
     list_push_back(&link->calls, &call->link);
+    link->awaited += !call->can_wait;
     if (link->to_write == &link->calls)
         link->to_write = &call->link;
     loop_at_turn_end(link->loop, &link->flush);
