@@ -261,7 +261,8 @@ static void take_replies(struct redis_link *link)
         if (!reply)
             return;
         on_reply(link, reply);
-        freeReplyObject(reply);
+        if (reply != &link->number)
+            freeReplyObject(reply);
     }
 }
 
@@ -308,10 +309,33 @@ void redis_link_greeted(struct redis_link *link)
     say_up(link);
 }
 
-static void begin_greeting(struct redis_link *link)
+/* Most replies are a number, which needs no memory. */
+static void *create_integer(const redisReadTask *task, long long value)
+{
+    struct redis_link *link = task->privdata;
+
+    if (task->parent)
+        return link->create_integer(task, value);
+    link->number = (redisReply){.type = REDIS_REPLY_INTEGER, .integer = value};
+    return &link->number;
+}
+
+static bool make_reader(struct redis_link *link)
 {
     link->reader = redisReaderCreate();
-    if (!link->reader) {
+    if (!link->reader)
+        return false;
+    link->objects = *link->reader->fn;
+    link->create_integer = link->objects.createInteger;
+    link->objects.createInteger = create_integer;
+    link->reader->fn = &link->objects;
+    link->reader->privdata = link;
+    return true;
+}
+
+static void begin_greeting(struct redis_link *link)
+{
+    if (!make_reader(link)) {
         break_link(link, "no memory", 1);
         return;
     }

@@ -64,7 +64,10 @@ struct redis_link {
     struct stream stream;
     struct op connected; /* the lookup, then the connection */
     struct address address;
-    redisReader *reader; /* owned; one a connection */
+    redisReader *reader;               /* owned; one a connection */
+    redisReplyObjectFunctions objects; /* the reader's */
+    void *(*create_integer)(const redisReadTask *task, long long value); /* hiredis' own */
+    redisReply number; /* the reply in hand, where it is an integer */
     struct breaker breaker;
     int64_t backoff_us;
     int64_t stalled_us;  /* when this thread last was too late to tell */
