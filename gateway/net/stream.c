@@ -259,6 +259,12 @@ void stream_want(struct stream *s, unsigned what)
     s->ops->want(s, what);
 }
 
+void stream_wake_at(struct stream *s, int bytes)
+{
+    if (s->ops == &socket_ops)
+        setsockopt(s->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
+}
+
 void stream_shut_write(struct stream *s)
 {
     ASSERT(s->ops && !s->connect_op);

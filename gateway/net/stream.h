@@ -55,6 +55,9 @@ MUST_CHECK enum status stream_write(struct stream *s, const struct iovec *iov, i
 /* Sets the whole interest; 0 for none.  Where the kernel has no memory for it (logged), ready() is not called: as with a
  * silent other side, the owner's deadline ends that. */
 void stream_want(struct stream *s, unsigned what);
+/* ready() need not be called before so many bytes can be read; the end of the connection is told all the same.  A hint:
+ * a socket heeds it, other streams do not. */
+void stream_wake_at(struct stream *s, int bytes);
 /* Sends FIN. */
 void stream_shut_write(struct stream *s);
 /* ready() is not called after this.  Harmless on a closed stream. */

@@ -35,7 +35,7 @@ enum status redis_request_ask(struct redis_request *request, struct reservation 
     redis_request_begin(request, r);
     if (redis_link_is_refusing(redis_route_link(&rq->route, request->record.handle.bucket)) ||
         redis_layout_is_refusing(rq)) {
-        free(request);
+        redis_request_free(request);
         return ST_UNAVAILABLE;
     }
     redis_request_wait(request, op);
@@ -305,6 +305,7 @@ static void close_quota(struct quota *q)
     on_lost(&rq->route);
     redis_requests_free(rq);
     outbox_close(&rq->outbox);
+    shelf_fini(&rq->requests);
     free(rq);
 }
 
@@ -359,6 +360,7 @@ static enum status open_quota(struct quota_store *base, struct loop *loop,
     rq->waits_for_reply =
         config->commit == COMMIT_ACKNOWLEDGED || rq->store->target.wait_replicas > 0;
     rq->complained_us = INT64_MIN / 2;
+    shelf_init(&rq->requests, sizeof(struct redis_request));
     list_init(&rq->ops);
     list_init(&rq->unsent);
     rq->route.synced = on_synced;
@@ -369,6 +371,7 @@ static enum status open_quota(struct quota_store *base, struct loop *loop,
     enum status st = redis_route_open(&rq->route, loop, &rq->store->target);
 
     if (st) {
+        shelf_fini(&rq->requests);
         free(rq);
         return st;
     }

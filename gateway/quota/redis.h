@@ -9,6 +9,7 @@
  * request; what ends a hold is a request a part. */
 #pragma once
 
+#include "base/shelf.h"
 #include "quota/outbox.h"
 #include "quota/redis_layout.h"
 #include "quota/redis_plan.h"
@@ -28,7 +29,8 @@ struct redis_quota {
     struct outbox *outbox; /* owned; NULL: its folder cannot be used, memory must do */
     bool waits_for_reply;  /* a commit is done when it is acknowledged */
     bool is_closing;
-    bool is_counted; /* among the store's routes that are up */
+    bool is_counted;       /* among the store's routes that are up */
+    struct shelf requests; /* that are over */
     struct list ops;
     struct list unsent; /* in order */
     int on_way;         /* requests that a link has */
@@ -111,6 +113,8 @@ struct redis_request {
 
 /* NULL: no memory (logged). */
 struct redis_request *redis_request_new(struct redis_quota *rq, enum redis_request_kind kind);
+/* It has left all lists. */
+void redis_request_free(struct redis_request *request);
 /* redis.c: one that commits or settles a part of r, as r says. */
 struct redis_request *redis_request_new_end(struct redis_quota *rq, struct reservation *r, int part,
                                             enum outbox_kind kind);

@@ -4,8 +4,6 @@
  * for anew, with the limits looked at, as for any other question.  What comes late, and is delivered already, is charged
  * all the same: that is SCRIPT_REVIVE's. */
 
-#include <stdlib.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "quota/redis.h"
@@ -128,5 +126,5 @@ void redis_renewal_ended(struct redis_request *renewal, const redisReply *reply)
         else if (until_us > part->sure_until_us)
             part->sure_until_us = reply->integer > 0 ? until_us : 0; /* 0: it is gone */
     }
-    free(renewal);
+    redis_request_free(renewal);
 }

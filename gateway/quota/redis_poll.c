@@ -60,7 +60,7 @@ void redis_poll_init(struct redis_quota *rq, int64_t accounts)
 void redis_poll_ended(struct redis_request *request)
 {
     request->from->is_polling = false;
-    free(request);
+    redis_request_free(request);
 }
 
 /* --- what is asked --- */

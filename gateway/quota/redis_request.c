@@ -6,7 +6,6 @@
 
 #include "quota/redis.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -18,13 +17,13 @@ static void on_done(struct redis_call *call, const redisReply *reply);
 
 struct redis_request *redis_request_new(struct redis_quota *rq, enum redis_request_kind kind)
 {
-    struct redis_request *request = calloc(1, sizeof(*request));
+    struct redis_request *request = shelf_take(&rq->requests);
 
     if (!request) {
         log_event(LOG_ERROR, "quota_lost", "store=redis why=\"no memory\"");
         return NULL;
     }
-    request->from = rq;
+    *request = (struct redis_request){.from = rq};
     request->kind = kind;
     request->call.done = on_done;
     request->sure_until_us = INT64_MAX;
@@ -32,6 +31,11 @@ struct redis_request *redis_request_new(struct redis_quota *rq, enum redis_reque
     list_init(&request->in_unsent);
     list_init(&request->in_ops);
     return request;
+}
+
+void redis_request_free(struct redis_request *request)
+{
+    shelf_give(&request->from->requests, request);
 }
 
 static bool is_question(const struct redis_request *request)
@@ -109,6 +113,15 @@ static struct redis_link *next_link(struct redis_request *request, bool *out_ask
                                    &request->call, out_asks);
 }
 
+/* What waits is told when it is written, if anything waits at all. */
+static bool can_wait(const struct redis_request *request)
+{
+    bool is_awaited = request->op || request->partner;
+
+    return request->kind == REQUEST_RENEW ||
+           (request->kind == REQUEST_END && (!is_awaited || request->call.written));
+}
+
 /* asks: the link is only being given the bucket's slot. */
 static void transmit(struct redis_request *request, struct redis_link *link, bool asks)
 {
@@ -118,6 +131,7 @@ static void transmit(struct redis_request *request, struct redis_link *link, boo
     request->is_replicating = false;
     request->is_sent = true;
     request->from->on_way++;
+    request->call.can_wait = can_wait(request);
     redis_request_write(request, link);
     redis_link_end(link, &request->call);
 }
@@ -169,7 +183,7 @@ static void drop_reserve(struct redis_request *reserve)
         hand_over(settle);
     }
     redis_part_give_back(reserve);
-    free(reserve);
+    redis_request_free(reserve);
 }
 
 static void drop_question(struct redis_request *request)
@@ -177,7 +191,7 @@ static void drop_question(struct redis_request *request)
     if (request->kind == REQUEST_RESERVE)
         drop_reserve(request);
     else
-        free(request);
+        redis_request_free(request);
 }
 
 static void cancel(struct op *op)
@@ -207,7 +221,7 @@ void redis_request_end(struct redis_request *request)
         outbox_clear(rq->outbox);
     wake(request, ST_OK);
     redis_request_ended(request);
-    free(request);
+    redis_request_free(request);
 }
 
 static void lost(struct redis_request *request)
@@ -277,7 +291,7 @@ static void resend(struct redis_request *request)
 {
     request->is_redirected = true;
     if (is_question(request) && !request->op)
-        free(request); /* nothing is held, and nobody wants it any more */
+        redis_request_free(request); /* nothing is held, and nobody wants it any more */
     else
         redis_request_go(request);
 }
@@ -285,7 +299,7 @@ static void resend(struct redis_request *request)
 static void send_again(struct redis_request *request)
 {
     if (is_question(request) && !request->op)
-        free(request); /* nothing is held, and nobody wants it any more */
+        redis_request_free(request); /* nothing is held, and nobody wants it any more */
     else if (++request->rounds <= ROUNDS_MAX)
         redis_request_go(request);
     else if (is_question(request))
@@ -304,7 +318,7 @@ static void unwanted(struct redis_request *request, const struct redis_answer *a
         request->record.kind = OUTBOX_SETTLE;
         redis_request_go(request);
     } else {
-        free(request);
+        redis_request_free(request);
     }
 }
 
@@ -325,7 +339,7 @@ static void question_answered(struct redis_request *request, const struct redis_
         return;
     case NEXT_DONE:
         wake(request, st);
-        free(request);
+        redis_request_free(request);
         return;
     }
 }
@@ -333,7 +347,7 @@ static void question_answered(struct redis_request *request, const struct redis_
 static void told(struct redis_request *request, enum status st)
 {
     wake(request, st);
-    free(request);
+    redis_request_free(request);
 }
 
 /* The announcement went through; the others hear of it when they ask, this process now. */
@@ -582,7 +596,7 @@ void redis_requests_free(struct redis_quota *rq)
         list_remove(node);
         forgotten += !request->is_on_disk;
         redis_request_untie(request);
-        free(request);
+        redis_request_free(request);
     }
     if (forgotten > 0)
         log_event(LOG_ERROR, "quota_lost", "store=redis commits_and_settles=%d", forgotten);

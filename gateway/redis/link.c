@@ -12,6 +12,8 @@
 #include "net/resolve.h"
 
 #define READ_BYTES     16384
+#define REPLY_MIN      4 /* bytes: ":1" */
+#define LEAD_MAX       16
 #define BACKOFF_MIN_US INT64_C(50000)
 #define BACKOFF_MAX_US INT64_C(1000000)
 
@@ -47,6 +49,7 @@ bool redis_error_is_down(const char *error)
 static void answer_lost(struct redis_link *link)
 {
     link->to_write = &link->calls;
+    link->awaited = 0;
     for (struct list *node = list_pop_front(&link->calls); node;
          node = list_pop_front(&link->calls)) {
         struct redis_call *call = container_of(node, struct redis_call, link);
@@ -116,6 +119,37 @@ void redis_link_give_up(struct redis_link *link, const char *why)
     break_link(link, why, 1);
 }
 
+/* --- waking up --- */
+
+/* By so many bytes the first reply that somebody waits for has begun to come, or one more than was asked for.  Of the first
+ * of all, but for its last byte, the reader may have everything. */
+static int lead_bytes(const struct redis_link *link)
+{
+    int lead = 0;
+
+    LIST_EACH (node, &link->calls) {
+        if (lead == LEAD_MAX || !container_of(node, struct redis_call, link)->can_wait)
+            break;
+        lead++;
+    }
+    return lead * REPLY_MIN + 1;
+}
+
+/* In a steady flow the number stays as it is, and costs no system call: each question follows the reply to the settle
+ * before it.  With many at once it stays at 1. */
+static void choose_wake(struct redis_link *link)
+{
+    int bytes;
+
+    if (list_is_empty(&link->calls) || (link->awaited > 0 && link->wake_bytes == 1))
+        return;
+    bytes = lead_bytes(link);
+    if (link->awaited > 0 ? bytes >= link->wake_bytes : bytes <= link->wake_bytes)
+        return;
+    link->wake_bytes = bytes;
+    stream_wake_at(&link->stream, bytes);
+}
+
 /* --- bytes --- */
 
 static void tell_written(struct redis_link *link)
@@ -162,6 +196,7 @@ static void flush(struct redis_link *link)
     unsigned wanted = st ? STREAM_READ | STREAM_WRITE : STREAM_READ;
     if (link->stream.wanted != wanted)
         stream_want(&link->stream, wanted);
+    choose_wake(link);
     tell_written(link);
 }
 
@@ -202,6 +237,7 @@ static void on_reply(struct redis_link *link, const redisReply *reply)
         return;
     }
     list_remove(&call->link);
+    link->awaited -= !call->can_wait;
     if (reply->type != REDIS_REPLY_ERROR) {
         call->redirects = 0;
         call->refused_us = 0;
@@ -225,7 +261,8 @@ static void take_replies(struct redis_link *link)
         if (!reply)
             return;
         on_reply(link, reply);
-        freeReplyObject(reply);
+        if (reply != &link->number)
+            freeReplyObject(reply);
     }
 }
 
@@ -238,7 +275,7 @@ static void read_replies(struct redis_link *link)
         enum status st = stream_read(&link->stream, buf, sizeof(buf), &len);
 
         if (st == ST_PENDING)
-            return;
+            break;
         if (st || redisReaderFeed(link->reader, buf, len) != REDIS_OK) {
             break_link(link, st ? why_lost(link) : "no memory", 2);
             return;
@@ -246,8 +283,10 @@ static void read_replies(struct redis_link *link)
         take_replies(link);
         /* That was all: another read would only find nothing.  But TLS may have more in its own buffers. */
         if (len < sizeof(buf) && !link->target->tls)
-            return;
+            break;
     }
+    if (is_talking(link))
+        choose_wake(link);
 }
 
 static void on_ready(struct stream *stream, unsigned what)
@@ -270,14 +309,38 @@ void redis_link_greeted(struct redis_link *link)
     say_up(link);
 }
 
-static void begin_greeting(struct redis_link *link)
+/* Most replies are a number, which needs no memory. */
+static void *create_integer(const redisReadTask *task, long long value)
+{
+    struct redis_link *link = task->privdata;
+
+    if (task->parent)
+        return link->create_integer(task, value);
+    link->number = (redisReply){.type = REDIS_REPLY_INTEGER, .integer = value};
+    return &link->number;
+}
+
+static bool make_reader(struct redis_link *link)
 {
     link->reader = redisReaderCreate();
-    if (!link->reader) {
+    if (!link->reader)
+        return false;
+    link->objects = *link->reader->fn;
+    link->create_integer = link->objects.createInteger;
+    link->objects.createInteger = create_integer;
+    link->reader->fn = &link->objects;
+    link->reader->privdata = link;
+    return true;
+}
+
+static void begin_greeting(struct redis_link *link)
+{
+    if (!make_reader(link)) {
         break_link(link, "no memory", 1);
         return;
     }
     link->written_bytes = 0;
+    link->wake_bytes = 1;
     stream_want(&link->stream, STREAM_READ);
     link->state = LINK_GREETING;
     redis_greeting_send(link);
@@ -335,16 +398,22 @@ static void connect_now(struct redis_link *link)
         on_looked_up(&link->connected, st);
 }
 
-static int64_t due_us(const struct redis_link *link)
+/* When the oldest call has been out for so long. */
+static int64_t out_for_us(const struct redis_link *link, int64_t wait_us)
 {
     if (list_is_empty(&link->calls))
         return INT64_MAX;
 
     const struct redis_call *oldest = container_of(link->calls.next, struct redis_call, link);
 
+    return MAX(oldest->queued_us, link->stalled_us) + wait_us;
+}
+
+static int64_t due_us(const struct redis_link *link)
+{
     /* Once callers are refused, the connection has as long as a new one would take. */
-    return MAX(oldest->queued_us, link->stalled_us) +
-           (redis_link_is_refusing(link) ? link->target->connect_us : link->target->timeout_us);
+    return out_for_us(link, redis_link_is_refusing(link) ? link->target->connect_us
+                                                         : link->target->timeout_us);
 }
 
 /* This thread, not Redis, may have been the slow one: what has come meanwhile is read first, and a deadline that was looked
@@ -353,7 +422,7 @@ static bool is_overdue(struct redis_link *link)
 {
     int64_t now_us = loop_now_us(link->loop);
 
-    if (due_us(link) > now_us)
+    if (MIN(due_us(link), out_for_us(link, REDIS_LINGER_US)) > now_us)
         return false;
     read_replies(link);
     if (link->state != LINK_UP || due_us(link) > now_us)
@@ -399,7 +468,7 @@ static void on_deadline(struct timer *timer)
     if (is_breaking)
         break_link(link, "no answer in time", 1);
     else if (link->state == LINK_UP && !list_is_empty(&link->calls))
-        timer_set(link->loop, timer, due_us(link));
+        timer_set(link->loop, timer, MIN(due_us(link), now_us + REDIS_LINGER_US));
 }
 
 static void on_patience(struct timer *timer)

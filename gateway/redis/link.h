@@ -5,7 +5,8 @@
  *
  * Connecting looks the host's name up anew each time, connects, and shakes hands over TLS where that is wanted.  A greeting
  * is AUTH, SELECT, the scripts, a check that writes are taken, and TIME.  What is called in one turn of the loop leaves in
- * one write at its end; replies come in order.
+ * one write at its end; replies come in order.  Those that nobody waits for do not wake the thread: they are read along
+ * with the next that somebody waits for, or some milliseconds late.
  *
  * A link that breaks is connected anew at once; when that fails too, the breaker opens: callers are told so without waiting,
  * and the link tries again by itself, less and less often, at least once a second.  It opens, too, once a call has had no
@@ -25,6 +26,7 @@ struct redis_call {
     int64_t queued_us;
     uint64_t end;     /* its last byte, counted from the connection's first */
     int replies_left; /* that come before its own, and are dropped */
+    bool can_wait;    /* nobody waits for the reply; set before redis_link_end() */
     /* All of it was handed to the kernel, which delivers it even if this process dies.  May be NULL. */
     void (*written)(struct redis_call *call);
     /* The reply, valid during the call; NULL: the link was lost, and whether Redis did it is not known. */
@@ -39,6 +41,9 @@ struct redis_call {
 enum redis_link_state { LINK_CLOSED, LINK_WAITING, LINK_CONNECTING, LINK_GREETING, LINK_UP };
 
 #define GREETINGS_MAX (REDIS_SCRIPTS_MAX + 6)
+
+/* After so long, replies are looked for that have not woken the thread. */
+#define REDIS_LINGER_US INT64_C(5000)
 
 struct redis_link {
     struct loop *loop;
@@ -59,7 +64,10 @@ struct redis_link {
     struct stream stream;
     struct op connected; /* the lookup, then the connection */
     struct address address;
-    redisReader *reader; /* owned; one a connection */
+    redisReader *reader;               /* owned; one a connection */
+    redisReplyObjectFunctions objects; /* the reader's */
+    void *(*create_integer)(const redisReadTask *task, long long value); /* hiredis' own */
+    redisReply number; /* the reply in hand, where it is an integer */
     struct breaker breaker;
     int64_t backoff_us;
     int64_t stalled_us;  /* when this thread last was too late to tell */
@@ -71,6 +79,8 @@ struct redis_link {
     struct timer sync;     /* the next TIME */
     struct turn_hook flush;
     struct list calls;     /* replies are due, oldest first */
+    int awaited;           /* of them, those that cannot wait */
+    int wake_bytes;        /* fewer bytes of replies do not wake this thread */
     struct list *to_write; /* the first of calls that is not written whole; calls itself: none */
     char *out;             /* owned; bytes not yet written begin at out_from */
     size_t out_from, out_len, out_size;
