@@ -90,7 +90,7 @@ static void trial_fields(struct line *line, const struct request *req)
             field_word(line, "trial_limit", limit_name(r->limits[i].limit.rule.kind));
     }
     for (int i = 0; i < SERVICE_ROWS; i++) {
-        if (req->share.over >> i & 1)
+        if (req->share->over >> i & 1)
             field_word(line, "trial_limit", service_row_name(i));
     }
     if (req->is_without_store)

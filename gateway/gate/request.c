@@ -163,6 +163,7 @@ void request_start(struct client *client)
     *req = (struct request){.gate = gate, .client = client, .id = ""};
     req->config = config_ref(gate->config);
     req->reservation = &gate->nothing_held;
+    req->share = &gate->no_share;
     req->op.done = request_on_done;
     req->begun_us = loop_now_us(gate->loop);
     req->counted = -1;
