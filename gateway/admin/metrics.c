@@ -137,7 +137,7 @@ static bool read_shared(const struct page *page, double *out)
         *out = atomic_load(&source->shared->connections);
         return true;
     case STAT_IN_PROGRESS:
-        *out = atomic_load(&source->shared->requests);
+        *out = shared_requests(source->shared);
         return true;
     case STAT_WAITING:
         *out = atomic_load(&source->shared->waiting);

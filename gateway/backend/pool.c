@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 
+/* Backends close what has been idle for seconds; what was used just now is not asked. */
+#define TRUSTED_US 500000
+
 enum status pool_init(struct pool *pool, struct loop *loop, struct slab_pool *slabs, int backends,
                       const struct config *config)
 {
@@ -42,6 +45,14 @@ void pool_free(struct pool *pool)
     shelf_fini(&pool->upstreams);
 }
 
+/* The loop has looked at it since it was kept, and nothing was to be told: to ask again costs every request a system call.
+ * One that the backend closed behind its very answer shows only when it is asked. */
+static bool is_trusted(const struct pool *pool, const struct upstream *u)
+{
+    return u->kept_turn != loop_turn(pool->loop) &&
+           loop_now_us(pool->loop) - u->kept_us < TRUSTED_US;
+}
+
 struct upstream *pool_take(struct pool *pool, const struct backend *backend)
 {
     struct list *node = list_pop_front(&pool->idle[backend->index]);
@@ -50,7 +61,7 @@ struct upstream *pool_take(struct pool *pool, const struct backend *backend)
         struct upstream *u = container_of(node, struct upstream, link);
 
         timer_clear(&u->idle_timer);
-        if (upstream_is_quiet(u))
+        if (is_trusted(pool, u) || upstream_is_quiet(u))
             return u;
         drop(u);
         node = list_pop_front(&pool->idle[backend->index]);
@@ -61,6 +72,8 @@ struct upstream *pool_take(struct pool *pool, const struct backend *backend)
 void pool_keep(struct pool *pool, struct upstream *u)
 {
     list_push_front(&pool->idle[u->backend->index], &u->link);
-    timer_set(pool->loop, &u->idle_timer, loop_now_us(pool->loop) + pool->idle_us);
+    u->kept_turn = loop_turn(pool->loop);
+    u->kept_us = loop_now_us(pool->loop);
+    timer_set(pool->loop, &u->idle_timer, u->kept_us + pool->idle_us);
     stream_want(&u->stream, STREAM_READ);
 }

@@ -21,7 +21,8 @@ MUST_CHECK enum status pool_init(struct pool *pool, struct loop *loop, struct sl
 void pool_fini(struct pool *pool);
 void pool_free(struct pool *pool);
 
-/* An idle upstream to that backend which is still open now; NULL: none. */
+/* An idle upstream to that backend which is still open, as far as can be known without asking the kernel about one that
+ * was used just now; NULL: none. */
 struct upstream *pool_take(struct pool *pool, const struct backend *backend);
 /* Keeps an open one for later. */
 void pool_keep(struct pool *pool, struct upstream *u);

@@ -35,6 +35,8 @@ struct upstream {
     enum status
         head_st;        /* ST_PENDING until the answer's head came or will not, while sending too */
     uint64_t read_turn; /* the loop's turn that `reads` counts in */
+    uint64_t kept_turn; /* since when it has been idle: the loop's turn, and the time */
+    int64_t kept_us;
     int reads;
     bool has_sent;
     bool is_sent_whole;

@@ -26,6 +26,15 @@ struct shared_backend {
     atomic_ullong ladder;
 };
 
+/* A line of the processor's cache: what workers write for every request lies in different ones. */
+#define LINE_BYTES 64
+
+/* What one worker tells the others. */
+struct shared_worker {
+    atomic_int requests; /* at work.             write: that worker    read: control */
+    char apart[LINE_BYTES - sizeof(atomic_int)];
+};
+
 /* What the workers of one gateway have in common. */
 struct shared_gate {
     atomic_int waiting; /* in all queues.  write: workers    read: all */
@@ -33,7 +42,17 @@ struct shared_gate {
     atomic_int waiting_by_worker[WORKERS_MAX];
     /* 0, or 1 + how many workers after it the kick in its mailbox is for, too.  write: all */
     atomic_int kicks[WORKERS_MAX];
-    atomic_int requests;     /* at work.             write: workers    read: control (drain) */
     atomic_int connections;  /* write: workers       read: control */
     atomic_bool is_draining; /* write: control       read: workers */
+    struct shared_worker workers[WORKERS_MAX];
 };
+
+/* At work, at all workers. */
+static inline int shared_requests(const struct shared_gate *shared)
+{
+    int requests = 0;
+
+    for (int i = 0; i < WORKERS_MAX; i++)
+        requests += atomic_load(&shared->workers[i].requests);
+    return requests;
+}

@@ -40,11 +40,8 @@ static unsigned char lower(char c)
 }
 
 /* All letters of a word in lower case: the top bit of each byte of `upper` says that it is one of A to Z. */
-static uint64_t lower_word(const char *at)
+static uint64_t lower_word(uint64_t word)
 {
-    uint64_t word;
-
-    memcpy(&word, at, sizeof(word));
     uint64_t low_bits = word & ~TOPS;
     uint64_t from_a = low_bits + ONES * (0x80 - 'A');
     uint64_t past_z = low_bits + ONES * (0x7f - 'Z');
@@ -60,7 +57,10 @@ bool text_same_nocase(const char *a, const char *b, size_t len)
     for (size_t at = 0; len >= step && at < len; at += step) {
         /* The last word overlaps the one before. */
         size_t from = MIN(at, len - step);
-        if (lower_word(a + from) != lower_word(b + from))
+        uint64_t word_a, word_b;
+        memcpy(&word_a, a + from, step);
+        memcpy(&word_b, b + from, step);
+        if (word_a != word_b && lower_word(word_a) != lower_word(word_b))
             return false;
     }
     for (size_t i = 0; len < step && i < len; i++) {

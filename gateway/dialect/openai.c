@@ -128,7 +128,10 @@ static bool read_stream(struct reading *r, enum json_kind kind, struct text text
 static bool read_prompt(struct reading *r, enum json_kind kind, struct text text)
 {
     UNUSED(r);
-    return kind != JSON_STRING || text.len < sizeof(ARGUMENTS_TAG) - 1 ||
+    if (kind != JSON_STRING || text.len < sizeof(ARGUMENTS_TAG) - 1)
+        return true;
+    /* Hardly a prompt has a tag, and memmem() begins by reading all of its needle. */
+    return !memchr(text.ptr, ARGUMENTS_TAG[0], text.len) ||
            !memmem(text.ptr, text.len, ARGUMENTS_TAG, sizeof(ARGUMENTS_TAG) - 1);
 }
 

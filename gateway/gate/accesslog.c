@@ -100,7 +100,7 @@ static void trial_fields(struct line *line, const struct request *req)
             add_name(&names, limit_name(r->limits[i].limit.rule.kind));
     }
     for (int i = 0; i < SERVICE_ROWS; i++) {
-        if (req->share.over >> i & 1)
+        if (req->share->over >> i & 1)
             add_name(&names, service_row_name(i));
     }
     field_text(line, "trial_limit", text_out_text(&names));

@@ -31,7 +31,7 @@ static bool is_hopeless(const struct request *req)
     const struct reserved_limit *limit = refused_limit(req);
 
     if (req->outcome == OUTCOME_SERVICE_LIMIT)
-        return req->share.reset_us == INT64_MAX;
+        return req->share->reset_us == INT64_MAX;
     return limit && reserved_limit_is_hopeless(limit);
 }
 
@@ -141,8 +141,8 @@ static void write_body(const struct request *req, struct text_out *body)
 /* To the end of the service's window; those who wait for it are spread, too. */
 static int64_t until_service_s(const struct request *req, uint32_t jitter)
 {
-    int64_t wait_us = req->share.reset_us - quota_now_us(req->gate->quota);
-    bool is_minute = service_row_period(req->share.refused_by) == SERVICE_MINUTE;
+    int64_t wait_us = req->share->reset_us - quota_now_us(req->gate->quota);
+    bool is_minute = service_row_period(req->share->refused_by) == SERVICE_MINUTE;
 
     return MAX((wait_us + 999999) / 1000000, 1) +
            jitter % (is_minute ? MINUTE_JITTER_S : RESET_JITTER_S);

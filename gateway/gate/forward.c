@@ -15,47 +15,32 @@ struct job_head {
     struct text fields; /* but Host; and the end of the head */
 };
 
-enum drop { DROP_ALWAYS, DROP_IF_COUNTED, DROP_IF_KEY_IS_OURS, DROP_IF_NEW_TRACE };
-
-static const struct {
-    struct text name;
-    enum drop drop;
-} job_drops[] = {
-    {{"host", 4}, DROP_ALWAYS},
-    {{"content-length", 14}, DROP_ALWAYS},
-    {{"expect", 6}, DROP_ALWAYS},
-    {{"x-request-id", 12}, DROP_ALWAYS},
-    {{"traceparent", 11}, DROP_ALWAYS},
-    {{"x-forwarded-proto", 17}, DROP_ALWAYS},
-    {{"x-forwarded-for", 15}, DROP_ALWAYS},
-    {{"forwarded", 9}, DROP_ALWAYS},
-    {{"via", 3}, DROP_ALWAYS},
-    {{"accept-encoding", 15}, DROP_IF_COUNTED},
-    {{"tracestate", 10}, DROP_IF_NEW_TRACE},
-    {{"authorization", 13}, DROP_IF_KEY_IS_OURS},
-    {{"x-api-key", 9}, DROP_IF_KEY_IS_OURS},
-};
-
 static bool job_drops_field(const struct request *req, const struct http_field *field,
                             bool keeps_trace)
 {
     if (field->is_hop_by_hop)
         return true;
-    for (size_t i = 0; i < ARRAY_LEN(job_drops); i++) {
-        if (!http_name_equal(field->name, job_drops[i].name))
-            continue;
-        switch (job_drops[i].drop) {
-        case DROP_ALWAYS:
-            return true;
-        case DROP_IF_COUNTED:
-            return req->operation == OPERATION_GENERATE;
-        case DROP_IF_KEY_IS_OURS:
-            return req->identity.hides_key;
-        case DROP_IF_NEW_TRACE:
-            return !keeps_trace;
-        }
+    switch ((int)field->id) {
+    case NAME_HOST:
+    case NAME_CONTENT_LENGTH:
+    case NAME_EXPECT:
+    case NAME_X_REQUEST_ID:
+    case NAME_TRACEPARENT:
+    case NAME_X_FORWARDED_PROTO:
+    case NAME_X_FORWARDED_FOR:
+    case NAME_FORWARDED:
+    case NAME_VIA:
+        return true;
+    case NAME_ACCEPT_ENCODING:
+        return req->operation == OPERATION_GENERATE;
+    case NAME_AUTHORIZATION:
+    case NAME_X_API_KEY:
+        return req->identity.hides_key;
+    case NAME_TRACESTATE:
+        return !keeps_trace;
+    default:
+        return false;
     }
-    return false;
 }
 
 /* A line of a head that was parsed, as it came: nothing in it can end it early. */
@@ -75,15 +60,15 @@ static void copy_field(struct text_out *out, const struct http_field *field)
 
 /* All lines of a list field as one, and what is added to it.  What stood before is kept only where a trusted proxy said
  * it. */
-static void write_appended(struct text_out *out, struct text name, const struct http_head *before,
+static void write_appended(struct text_out *out, enum http_name id, const struct http_head *before,
                            struct text added)
 {
-    text_out_add(out, name);
+    text_out_add(out, http_name_text(id));
     text_out_add(out, TEXT(": "));
     for (int i = 0; before && i < before->fields_len; i++) {
         const struct http_field *field = &before->fields[i];
 
-        if (!field->value.len || !http_name_equal(field->name, name))
+        if (field->id != id || !field->value.len)
             continue;
         text_out_add(out, field->value);
         text_out_add(out, TEXT(", "));
@@ -107,9 +92,9 @@ static void write_forwarded(struct request *req, const struct http_head *head, s
     text_out_add(&forwarded, is_v6 ? TEXT("for=\"[") : TEXT("for="));
     text_out_add(&forwarded, text_out_text(&peer));
     text_out_add(&forwarded, is_v6 ? TEXT("]\";proto=http") : TEXT(";proto=http"));
-    write_appended(out, TEXT("x-forwarded-for"), before, text_out_text(&peer));
-    write_appended(out, TEXT("forwarded"), before, text_out_text(&forwarded));
-    write_appended(out, TEXT("via"), head, TEXT("1.1 meltguard"));
+    write_appended(out, NAME_X_FORWARDED_FOR, before, text_out_text(&peer));
+    write_appended(out, NAME_FORWARDED, before, text_out_text(&forwarded));
+    write_appended(out, NAME_VIA, head, TEXT("1.1 meltguard"));
     text_out_add(out, TEXT("x-forwarded-proto: http\r\n"));
 }
 
@@ -237,8 +222,10 @@ static bool is_ours(struct text name)
 
 static bool answer_drops_field(const struct http_field *field)
 {
-    return field->is_hop_by_hop || http_name_equal(field->name, TEXT("content-length")) ||
-           http_name_equal(field->name, TEXT("x-request-id")) || is_ours(field->name);
+    if (field->id == NAME_OTHER)
+        return field->is_hop_by_hop || is_ours(field->name);
+    return field->is_hop_by_hop || field->id == NAME_CONTENT_LENGTH ||
+           field->id == NAME_X_REQUEST_ID;
 }
 
 struct text forward_answer_head(struct request *req, const struct http_head *head)

@@ -15,8 +15,8 @@
 /* Fields that are added to a head, the path of a backend, and what the same fields take once more. */
 #define ADDED_BYTES   4096
 #define TRIM_EVERY_US 250000
-/* What most requests keep from their head to their end. */
-#define REQUEST_BLOCK_BYTES 512
+/* What most requests keep while they wait for their image: ids, terms and a reservation of one limit. */
+#define REQUEST_BLOCK_BYTES 640
 /* Behind the largest head there is always room to read on. */
 #define SLAB_SPARE_BYTES 4096
 
@@ -190,6 +190,8 @@ static void set_up(struct gate *gate, const struct gate_terms *terms)
     shelf_init(&gate->blocks, REQUEST_BLOCK_BYTES);
     gate->nothing_held.refused_by = -1;
     list_init(&gate->nothing_held.live);
+    share_init(&gate->no_share, 0, 0);
+    gate->no_share.refused_by = -1;
     slab_pool_init(&gate->slabs, (size_t)terms->config->head_bytes + SLAB_SPARE_BYTES);
     gate->log.fd = -1;
     if (getrandom(&gate->random, sizeof(gate->random), 0) < 0 || gate->random == 0)

@@ -60,7 +60,8 @@ struct gate {
     size_t scratch_size;
     struct shelf requests;
     struct shelf blocks;             /* of their arenas */
-    struct reservation nothing_held; /* not written to */
+    struct reservation nothing_held; /* not written to, nor is the next one */
+    struct share_hold no_share;
 
     struct list clients; /* all, but for those in eager */
     int clients_len;

@@ -118,8 +118,7 @@ static void find_client(struct request *req, const struct http_head *head)
 {
     req->from = req->client->peer;
     for (int i = head->fields_len - 1; i >= 0; i--) {
-        if (http_name_equal(head->fields[i].name, TEXT("x-forwarded-for")) &&
-            !walk_back(req, head->fields[i].value))
+        if (head->fields[i].id == NAME_X_FORWARDED_FOR && !walk_back(req, head->fields[i].value))
             return;
     }
 }

@@ -9,13 +9,14 @@ static enum status resolve(struct request *req)
 {
     struct address peer = address_widen(&req->client->peer);
     struct address from = address_widen(&req->from);
+    struct identity_wait none = {.source = 0};
     struct identity_ask ask = {
         .config = req->config,
         .head = &req->client->slab->head,
         .peer = &peer,
         .client = &from,
         .keys = req->gate->keys,
-        .wait = &req->identity_wait,
+        .wait = req->identity_wait ? req->identity_wait : &none,
     };
     enum status st = identity_resolve(&ask, &req->identity, &req->identity_fault, &req->op);
 
@@ -31,8 +32,15 @@ static void on_waited(struct op *op, enum status st)
     request_advance(req, resolve(req));
 }
 
+/* Only a keystore is waited for. */
 enum status identify_begin(struct request *req)
 {
+    if (req->gate->keys) {
+        req->identity_wait = arena_alloc(&req->arena, sizeof(*req->identity_wait));
+        if (!req->identity_wait)
+            return ST_NOMEM;
+        *req->identity_wait = (struct identity_wait){.source = 0};
+    }
     return resolve(req);
 }
 
@@ -59,6 +67,8 @@ enum step identify_end(struct request *req, enum status st)
 {
     enum outcome outcome;
 
+    if (st == ST_NOMEM)
+        return request_end_with(req, OUTCOME_NO_MEMORY);
     if (st != ST_OK)
         return request_end_with(req, outcome_of_fault(req->identity_fault));
     req->is_known = true;

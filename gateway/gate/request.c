@@ -48,6 +48,15 @@ static void free_retired(struct retired *retired)
     shelf_give(&req->gate->requests, req);
 }
 
+/* It has one writer. */
+static void count_at_work(struct gate *gate, int more)
+{
+    atomic_int *requests = &gate->shared->workers[gate->worker].requests;
+
+    atomic_store_explicit(requests, atomic_load_explicit(requests, memory_order_relaxed) + more,
+                          memory_order_release);
+}
+
 static void request_free(struct request *req)
 {
     struct client *client = req->client;
@@ -58,7 +67,7 @@ static void request_free(struct request *req)
     body_free(&req->body);
     arena_fini(&req->arena);
     config_unref(&req->config);
-    atomic_fetch_sub(&gate->shared->requests, 1);
+    count_at_work(gate, -1);
     loop_retire(gate->loop, &req->retired, free_retired);
     client_request_done(client);
 }
@@ -158,11 +167,12 @@ void request_start(struct client *client)
         client_request_done(client);
         return;
     }
-    atomic_fetch_add(&gate->shared->requests, 1);
+    count_at_work(gate, 1);
     client->req = req;
     *req = (struct request){.gate = gate, .client = client, .id = ""};
     req->config = config_ref(gate->config);
     req->reservation = &gate->nothing_held;
+    req->share = &gate->no_share;
     req->op.done = request_on_done;
     req->begun_us = loop_now_us(gate->loop);
     req->counted = -1;

@@ -86,7 +86,7 @@ struct request {
     bool is_version_1_0;
     bool is_method_head;
 
-    struct identity_wait identity_wait;
+    struct identity_wait *identity_wait; /* in the arena; NULL: nobody is asked who it is */
     struct identity_found identity;
     bool is_known; /* identity holds an account */
     enum identity_fault identity_fault;
@@ -95,8 +95,9 @@ struct request {
     struct complaint *complaint; /* in the arena; NULL: none */
     struct terms *terms;         /* in the arena, as long as its limits are; NULL before POLICY */
     struct verdict verdict;
-    enum reason trial;       /* why a step of the ladder on trial would have shed it */
-    struct share_hold share; /* of the limits of the whole service */
+    enum reason trial; /* why a step of the ladder on trial would have shed it */
+    /* Of the limits of the whole service; in the arena, or gate->no_share where there are none. */
+    struct share_hold *share;
     /* In the arena, as long as its limits are; never NULL: gate->nothing_held before RESERVE, and without limits. */
     struct reservation *reservation;
     bool

@@ -81,13 +81,26 @@ static bool is_service_limited(const struct request *req)
     return req->operation == OPERATION_GENERATE && shares_are_limited(&req->gate->shares);
 }
 
+/* A fresh hold for so many images.  False: no memory. */
+static bool begin_share(struct request *req, int64_t images, int64_t credit_units)
+{
+    if (req->share == &req->gate->no_share) {
+        struct share_hold *share = arena_alloc(&req->arena, sizeof(*share));
+
+        if (!share)
+            return false;
+        req->share = share;
+    }
+    share_init(req->share, images, credit_units);
+    return true;
+}
+
 /* Before the body is read, nobody knows what an image costs. */
 bool reserve_is_over_service(struct request *req)
 {
-    if (!is_service_limited(req))
+    if (!is_service_limited(req) || !begin_share(req, 1, 0))
         return false;
-    share_init(&req->share, 1, 0);
-    return shares_would_refuse(&req->gate->shares, &req->share);
+    return shares_would_refuse(&req->gate->shares, req->share);
 }
 
 static bool is_open(const struct request *req)
@@ -115,10 +128,11 @@ static enum status take_share(struct request *req)
 {
     enum status st;
 
-    share_init(&req->share, req->job.images,
-               cost_image_units(&req->config->policy.prices, &req->job));
+    if (!begin_share(req, req->job.images,
+                     cost_image_units(&req->config->policy.prices, &req->job)))
+        return ST_NOMEM;
     req->op.done = on_taken;
-    st = shares_take(&req->gate->shares, &req->share, &req->op);
+    st = shares_take(&req->gate->shares, req->share, &req->op);
     if (st == ST_PENDING)
         return st;
     req->op.done = request_on_done;
@@ -127,7 +141,6 @@ static enum status take_share(struct request *req)
 
 enum status reserve_begin(struct request *req)
 {
-    req->share.refused_by = -1;
     return is_service_limited(req) ? take_share(req) : reserve_account(req);
 }
 
@@ -156,7 +169,7 @@ static void count_trials(struct request *req)
             stats_add(&req->gate->stats, STAT_TRIALS,
                       (int)outcome_of_limit(r->limits[i].limit.rule.kind), 1);
     }
-    if (req->share.over)
+    if (req->share->over)
         stats_add(&req->gate->stats, STAT_TRIALS, OUTCOME_SERVICE_LIMIT, 1);
 }
 
@@ -171,7 +184,7 @@ enum step reserve_end(struct request *req, enum status st)
         count_trials(req);
         return STEP_NEXT;
     }
-    if (st == ST_LIMIT && req->share.refused_by >= 0)
+    if (st == ST_LIMIT && req->share->refused_by >= 0)
         return request_end_with(req, OUTCOME_SERVICE_LIMIT);
     if (st == ST_LIMIT)
         return request_end_with(req, outcome_of_limit(r->limits[r->refused_by].limit.rule.kind));

@@ -72,7 +72,7 @@ enum status settle_begin(struct request *req)
 
     if (outcome_rows[req->outcome].charge == CHARGE_COUNTED && request_is_sent(req))
         req->charged_images = settle_counted_images(req);
-    shares_settle(&req->gate->shares, &req->share, req->charged_images);
+    shares_settle(&req->gate->shares, req->share, req->charged_images);
     st = settle_quota(req, req->charged_images, is_told ? &req->op : NULL);
     count_images(req);
     tell_charged(req);

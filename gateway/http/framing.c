@@ -30,21 +30,30 @@ static void note_connection(struct found *found, struct text options)
 
 static void note_field(struct found *found, const struct http_field *field)
 {
-    if (http_name_equal(field->name, TEXT("Host"))) {
+    switch ((int)field->id) {
+    case NAME_HOST:
         found->hosts++;
         found->host = field->value;
-    } else if (http_name_equal(field->name, TEXT("Content-Length"))) {
+        break;
+    case NAME_CONTENT_LENGTH:
         found->lengths++;
         found->length = field->value;
-    } else if (http_name_equal(field->name, TEXT("Transfer-Encoding"))) {
+        break;
+    case NAME_TRANSFER_ENCODING:
         found->codings++;
         found->coding = field->value;
-    } else if (http_name_equal(field->name, TEXT("Connection"))) {
+        break;
+    case NAME_CONNECTION:
         note_connection(found, field->value);
-    } else if (http_name_equal(field->name, TEXT("Upgrade"))) {
+        break;
+    case NAME_UPGRADE:
         found->has_upgrade = true;
-    } else if (http_name_equal(field->name, TEXT("Expect"))) {
+        break;
+    case NAME_EXPECT:
         found->expects |= http_name_equal(field->value, TEXT("100-continue"));
+        break;
+    default:
+        break;
     }
 }
 

@@ -2,6 +2,36 @@
 /* head.c - questions about a parsed head, and which of its fields stop here. */
 #include "http/head.h"
 
+#include <limits.h>
+
+#define LETTER_AND_LEN(letter, len) ((size_t)(unsigned char)(letter) << 8 | (len))
+
+enum http_name http_name_of(struct text name)
+{
+    if (name.len == 0 || name.len > UCHAR_MAX)
+        return NAME_OTHER;
+    switch (LETTER_AND_LEN(name.ptr[0] | 0x20, name.len)) {
+#define X(id, letter, literal)                                                                     \
+    case LETTER_AND_LEN(letter, sizeof(literal) - 1):                                              \
+        return http_name_equal(name, TEXT(literal)) ? NAME_##id : NAME_OTHER;
+        HTTP_NAME_TABLE(X)
+#undef X
+    default:
+        return NAME_OTHER;
+    }
+}
+
+struct text http_name_text(enum http_name id)
+{
+    static const struct text names[] = {{NULL, 0},
+#define X(id, letter, literal) {literal, sizeof(literal) - 1},
+                                        HTTP_NAME_TABLE(X)
+#undef X
+    };
+
+    return names[id];
+}
+
 struct text head_field(const struct http_head *head, struct text name)
 {
     for (int i = 0; i < head->fields_len; i++) {
@@ -35,35 +65,11 @@ bool head_list_has(const struct http_head *head, struct text name, struct text t
     return false;
 }
 
-/* By length first: this runs for every field of every message. */
-static bool is_always_hop_by_hop(struct text name)
-{
-    switch (name.len) {
-    case 2:
-        return http_name_equal(name, TEXT("TE"));
-    case 7:
-        return http_name_equal(name, TEXT("Upgrade")) || http_name_equal(name, TEXT("Trailer"));
-    case 10:
-        return http_name_equal(name, TEXT("Connection")) ||
-               http_name_equal(name, TEXT("Keep-Alive"));
-    case 16:
-        return http_name_equal(name, TEXT("Proxy-Connection"));
-    case 17:
-        return http_name_equal(name, TEXT("Transfer-Encoding"));
-    case 18:
-        return http_name_equal(name, TEXT("Proxy-Authenticate"));
-    case 19:
-        return http_name_equal(name, TEXT("Proxy-Authorization"));
-    case 25:
-        return http_name_equal(name, TEXT("Proxy-Authentication-Info"));
-    default:
-        return false;
-    }
-}
-
 static void mark_named(struct http_head *head, struct text option)
 {
-    if (http_name_equal(option, TEXT("Host")) || http_name_equal(option, TEXT("Content-Length")))
+    enum http_name id = http_name_of(option);
+
+    if (id == NAME_HOST || id == NAME_CONTENT_LENGTH)
         return;
     for (int i = 0; i < head->fields_len; i++) {
         if (http_name_equal(head->fields[i].name, option))
@@ -73,10 +79,16 @@ static void mark_named(struct http_head *head, struct text option)
 
 void head_mark_hop_by_hop(struct http_head *head)
 {
-    for (int i = 0; i < head->fields_len; i++)
-        head->fields[i].is_hop_by_hop = is_always_hop_by_hop(head->fields[i].name);
+    bool has_options = false;
+
     for (int i = 0; i < head->fields_len; i++) {
-        if (!http_name_equal(head->fields[i].name, TEXT("Connection")))
+        struct http_field *field = &head->fields[i];
+
+        field->is_hop_by_hop = field->id != NAME_OTHER && field->id < NAME_HOST;
+        has_options = has_options || field->id == NAME_CONNECTION;
+    }
+    for (int i = 0; has_options && i < head->fields_len; i++) {
+        if (head->fields[i].id != NAME_CONNECTION)
             continue;
         struct text rest = head->fields[i].value;
         struct text option;

@@ -21,10 +21,48 @@ enum http_method {
     METHOD_OTHER,
 };
 
+/* Fields that are looked for in every head: known by number, once it is parsed.  Of the first group none is passed on
+ * (head_mark_hop_by_hop).  No two begin with the same letter and are as long. */
+/* clang-format off */
+#define HTTP_NAME_TABLE(X)                                                                         \
+    X(CONNECTION,                'c', "connection")                                                \
+    X(KEEP_ALIVE,                'k', "keep-alive")                                                \
+    X(TE,                        't', "te")                                                        \
+    X(TRAILER,                   't', "trailer")                                                   \
+    X(TRANSFER_ENCODING,         't', "transfer-encoding")                                         \
+    X(UPGRADE,                   'u', "upgrade")                                                   \
+    X(PROXY_CONNECTION,          'p', "proxy-connection")                                          \
+    X(PROXY_AUTHENTICATE,        'p', "proxy-authenticate")                                        \
+    X(PROXY_AUTHORIZATION,       'p', "proxy-authorization")                                       \
+    X(PROXY_AUTHENTICATION_INFO, 'p', "proxy-authentication-info")                                 \
+    X(HOST,                      'h', "host")                                                      \
+    X(CONTENT_LENGTH,            'c', "content-length")                                            \
+    X(EXPECT,                    'e', "expect")                                                    \
+    X(DATE,                      'd', "date")                                                      \
+    X(VIA,                       'v', "via")                                                       \
+    X(FORWARDED,                 'f', "forwarded")                                                 \
+    X(X_FORWARDED_FOR,           'x', "x-forwarded-for")                                           \
+    X(X_FORWARDED_PROTO,         'x', "x-forwarded-proto")                                         \
+    X(X_REQUEST_ID,              'x', "x-request-id")                                              \
+    X(TRACEPARENT,               't', "traceparent")                                               \
+    X(TRACESTATE,                't', "tracestate")                                                \
+    X(ACCEPT_ENCODING,           'a', "accept-encoding")                                           \
+    X(AUTHORIZATION,             'a', "authorization")                                             \
+    X(X_API_KEY,                 'x', "x-api-key")
+/* clang-format on */
+
+enum http_name {
+    NAME_OTHER,
+#define X(id, letter, name) NAME_##id,
+    HTTP_NAME_TABLE(X)
+#undef X
+};
+
 struct http_field {
     struct text name;
     struct text value;  /* trimmed; ptr is never NULL */
     bool is_hop_by_hop; /* of RFC 9110 7.6.1, or named by Connection: not passed on */
+    enum http_name id;  /* set by the parser */
 };
 
 struct http_head {
@@ -54,6 +92,10 @@ static inline bool http_name_equal(struct text a, struct text b)
         return false;
     return a.len == 0 || (((a.ptr[0] ^ b.ptr[0]) & ~0x20) == 0 && text_equal_nocase(a, b));
 }
+/* Which of the table it is. */
+enum http_name http_name_of(struct text name);
+/* In lower case. */
+struct text http_name_text(enum http_name id);
 /* The value of the first field of that name (ASCII case-insensitive); TEXT_NONE when there is none. */
 struct text head_field(const struct http_head *head, struct text name);
 /* How many fields have that name. */

@@ -27,7 +27,8 @@ static int on_field_name(llhttp_t *llhttp, const char *at, size_t len)
     if (head->fields_len == HEAD_FIELDS_MAX)
         return HPE_USER;
     /* Some fields without a value get no callback for it. */
-    head->fields[head->fields_len++] = (struct http_field){{at, len}, {at + len, 0}, false};
+    head->fields[head->fields_len++] = (struct http_field){
+        .name = {at, len}, .value = {at + len, 0}, .id = http_name_of((struct text){at, len})};
     return 0;
 }
 

@@ -158,7 +158,7 @@ static void on_drain_timer(struct timer *timer)
     struct control *c = container_of(timer, struct control, drain_timer);
     int64_t now_us = loop_now_us(c->loop);
 
-    if (atomic_load(&c->shared.requests) == 0 || now_us >= c->drain_until_us) {
+    if (shared_requests(&c->shared) == 0 || now_us >= c->drain_until_us) {
         stop_all(c);
         return;
     }
@@ -173,7 +173,7 @@ static void drain(struct control *c, int64_t for_us)
         stop_all(c); /* asked twice */
         return;
     }
-    log_event(LOG_NOTE, "draining", "requests=%d for_ms=%lld", atomic_load(&c->shared.requests),
+    log_event(LOG_NOTE, "draining", "requests=%d for_ms=%lld", shared_requests(&c->shared),
               (long long)(for_us / 1000));
     c->drain_until_us = now_us + for_us;
     atomic_store(&c->shared.is_draining, true);
@@ -458,7 +458,7 @@ int control_run(const char *config_file)
         log_event(LOG_NOTE, "started", "version=%s workers=%d backends=%d policy=%s",
                   MELTGUARD_VERSION, c->workers_len, c->backends->len, c->config->policy.name);
         loop_run(c->loop);
-        log_event(LOG_NOTE, "stopped", "requests=%d", atomic_load(&c->shared.requests));
+        log_event(LOG_NOTE, "stopped", "requests=%d", shared_requests(&c->shared));
     } else {
         for (int i = 0; i < c->workers_len; i++) {
             if (c->workers[i].is_running)

@@ -50,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct job job = {.images = 0};
     struct complaint why = {.message = TEXT_NONE};
 
-    head.fields[0] = (struct http_field){TEXT("content-type"), TEXT("application/json"), false};
+    head.fields[0] =
+        (struct http_field){.name = TEXT("content-type"), .value = TEXT("application/json")};
     arena_init(&arena, 65536);
     enum status st = dialect_find(TEXT("openai"))->classify(&head, body, &arena, &job, &why);
     ASSERT(st == ST_OK || st == ST_INVALID);

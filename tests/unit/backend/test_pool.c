@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_pool.c - idle upstreams: the last used first, none that is dead. */
+#include "base/clock.h"
 #include "unit/backend/rig.h"
 #include "unit/whole.h"
 
@@ -46,6 +47,22 @@ WHOLE_TEST(pool, one_that_was_closed_is_not_handed_out)
 {
     pool_keep(&rig.pool, pool_rig_upstream(&rig, 100));
     stream_close(&rig.far);
+    cr_assert_null(take());
+    cr_assert_eq(pool_rig_idle(&rig), 0);
+}
+
+/* Closed in this very moment, so that the loop could not tell. */
+WHOLE_TEST(pool, only_one_that_was_used_long_ago_is_asked)
+{
+    struct upstream *u = pool_rig_upstream(&rig, 100);
+
+    rig.pool.idle_us = 10000000;
+    pool_keep(&rig.pool, u);
+    pool_rig_turns(&rig, 1);
+    stream_shut_write(&rig.far);
+    cr_assert_eq(take(), u);
+    pool_keep(&rig.pool, u);
+    clock_skip_us(1000000);
     cr_assert_null(take());
     cr_assert_eq(pool_rig_idle(&rig), 0);
 }

@@ -327,7 +327,7 @@ void scripted_close(struct scripted *s)
     scripted_turns(s, 3);
     ASSERT(!s->store.pending);
     ASSERT(s->store.held_images == 0);
-    ASSERT(atomic_load(&s->shared.requests) == 0);
+    ASSERT(shared_requests(&s->shared) == 0);
     ASSERT(atomic_load(&s->shared.waiting) == 0);
     for (int i = 0; i < s->backends->len; i++)
         ASSERT(atomic_load(&s->backends->backends[i].now.in_flight) == 0);

@@ -125,11 +125,11 @@ WHOLE_TEST(client, bytes_in_the_turn_in_which_the_next_request_is_put_off)
     far_say(far, "ere HTTP");
     scripted_turns(&s, 3);
     FAR_HAS(far, "200 OK");
-    cr_assert_eq(atomic_load(&s.shared.requests), 1);
+    cr_assert_eq(shared_requests(&s.shared), 1);
     far_say(far, "/1.1\r\nHost: h\r\n\r\n");
     scripted_turns(&s, 3);
     cr_assert_eq(count(far_read(far), "404 Not Found"), 1);
-    cr_assert_eq(atomic_load(&s.shared.requests), 0);
+    cr_assert_eq(shared_requests(&s.shared), 0);
 }
 
 WHOLE_TEST(client, more_than_a_slab_sent_ahead)

@@ -113,9 +113,9 @@ WHOLE_TEST(identify, a_client_that_breaks_is_forgotten)
     kill(rig.redis.redis, SIGSTOP);
     far_say(far, job("mg_alice"));
     scripted_turns(&s, 2);
-    cr_assert_eq(atomic_load(&s.shared.requests), 1);
+    cr_assert_eq(shared_requests(&s.shared), 1);
     stream_reset(&far->stream);
-    SCRIPTED_UNTIL(&s, atomic_load(&s.shared.requests) == 0);
+    SCRIPTED_UNTIL(&s, shared_requests(&s.shared) == 0);
     kill(rig.redis.redis, SIGCONT);
     SCRIPTED_UNTIL(&s, s.gate->keys->lookups.len == 0);
 }

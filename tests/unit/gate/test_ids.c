@@ -11,7 +11,7 @@ static struct http_head head;
 static void set_field(const char *name, struct text value)
 {
     head.fields_len = 1;
-    head.fields[0] = (struct http_field){text_of(name), value, false};
+    head.fields[0] = (struct http_field){.name = text_of(name), .value = value};
 }
 
 static const char *request_id(struct text sent)

@@ -267,7 +267,7 @@ WHOLE_TEST(relay, piece_timed_out)
     ask("free", 3);
     answer(OK_JSON "Content-Length: 1000\r\n\r\n{\"data\":[");
     clock_skip_us(60000000);
-    SCRIPTED_UNTIL(&s, atomic_load(&s.shared.requests) == 0);
+    SCRIPTED_UNTIL(&s, shared_requests(&s.shared) == 0);
     cr_assert_eq(s.store.used_images, 0);
     cr_assert_eq(scripted_outcomes(&s, OUTCOME_BROKEN_OFF), 1);
 }
@@ -441,6 +441,6 @@ WHOLE_TEST(relay, stopped_with_a_client_that_does_not_read)
     scripted_turns(&s, 3);
     cr_assert_gt(c->backlog_len, 0);
     gate_stop(s.gate);
-    cr_assert_eq(atomic_load(&s.shared.requests), 0, "it waits for nobody");
+    cr_assert_eq(shared_requests(&s.shared), 0, "it waits for nobody");
     free(big);
 }

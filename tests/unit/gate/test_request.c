@@ -324,7 +324,7 @@ WHOLE_TEST(request, stopped_while_its_answer_waits_for_the_client)
     cr_assert_not_null(sipper->req);
     cr_assert_eq(sipper->req->phase, PHASE_ANSWER);
     client_stop(sipper);
-    cr_assert_eq(atomic_load(&s.shared.requests), 0);
+    cr_assert_eq(shared_requests(&s.shared), 0);
 }
 
 WHOLE_TEST(request, phases_have_names)

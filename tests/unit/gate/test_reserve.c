@@ -174,7 +174,7 @@ WHOLE_TEST(reserve, share_and_account_later)
     s.store.reserve = ST_PENDING;
     scripted_store_done(&s, ST_OK);
     cr_assert_eq(phase(), PHASE_RESERVE);
-    cr_assert_eq(c->req->share.state, SHARE_TAKEN);
+    cr_assert_eq(c->req->share->state, SHARE_TAKEN);
     scripted_store_done(&s, ST_OK);
     scripted_turns(&s, 2);
     deliver(1);
@@ -194,7 +194,7 @@ WHOLE_TEST(reserve, account_cancelled_after_the_share)
 {
     s.store.reserve = ST_PENDING;
     ask("free", 3);
-    cr_assert_eq(c->req->share.state, SHARE_TAKEN);
+    cr_assert_eq(c->req->share->state, SHARE_TAKEN);
     client_stop(c);
     cr_assert_null(s.store.pending);
 }

@@ -1,17 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_head.c - questions about fields, and which of them are passed on. */
 #include <criterion/criterion.h>
+#include <ctype.h>
 #include <string.h>
 
 #include "http/head.h"
 
 static struct http_head head;
 
+static struct http_field field_of(const char *name, const char *value)
+{
+    return (struct http_field){
+        .name = text_of(name), .value = text_of(value), .id = http_name_of(text_of(name))};
+}
+
 static void set_fields(const char *const (*fields)[2], int len)
 {
     head.fields_len = len;
     for (int i = 0; i < len; i++)
-        head.fields[i] = (struct http_field){text_of(fields[i][0]), text_of(fields[i][1]), false};
+        head.fields[i] = field_of(fields[i][0], fields[i][1]);
+}
+
+Test(head, names_are_known)
+{
+    static const char *const others[] = {"", "x", "hosts", "hast", "x-forwarded-fox", "viA "};
+    char upper[40];
+
+    for (enum http_name id = NAME_OTHER + 1; id <= NAME_X_API_KEY; id++) {
+        struct text name = http_name_text(id);
+
+        for (size_t i = 0; i < name.len; i++)
+            upper[i] = (char)toupper((unsigned char)name.ptr[i]);
+        cr_expect_eq(http_name_of(name), id, "%s", name.ptr);
+        cr_expect_eq(http_name_of((struct text){upper, name.len}), id, "%s", name.ptr);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        cr_expect_eq(http_name_of(text_of(others[i])), NAME_OTHER, "%s", others[i]);
 }
 
 Test(head, fields_are_found_without_case)
@@ -64,11 +88,11 @@ Test(head, hop_by_hop_fields)
     int len = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(hops); i++)
-        head.fields[len++] = (struct http_field){text_of(hops[i]), TEXT("x"), false};
+        head.fields[len++] = field_of(hops[i], "x");
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        head.fields[len++] = (struct http_field){text_of(others[i]), TEXT("x"), true};
+        head.fields[len++] = field_of(others[i], "x");
     head.fields[0].value = TEXT("close, x-named,, HOST , content-length");
-    head.fields[len++] = (struct http_field){TEXT("connection"), TEXT("X-Named-Too,absent"), false};
+    head.fields[len++] = field_of("connection", "X-Named-Too,absent");
     head.fields_len = len;
     head_mark_hop_by_hop(&head);
     for (size_t i = 0; i < ARRAY_LEN(hops); i++)
