@@ -16,6 +16,7 @@ static const char *const dialects[] = {"openai", "generic", NULL};
 const struct config_known fixture_known = {dialects};
 
 static char folder[64];
+static struct config_memory *memory; /* of policies */
 
 static const char policy[] =
     "timezone: Asia/Seoul\n"
@@ -34,6 +35,8 @@ void fixture_open(void)
 {
     strcpy(folder, "/tmp/meltguard-config-XXXXXX");
     cr_assert_not_null(mkdtemp(folder));
+    memory = config_memory_new();
+    cr_assert_not_null(memory);
     fixture_write("policy.yaml", policy);
     fixture_write("accounts.yaml", accounts);
 }
@@ -48,6 +51,7 @@ void fixture_close(void)
             unlink(fixture_path(entry->d_name));
     closedir(dir);
     rmdir(folder);
+    config_memory_free(&memory);
 }
 
 const char *fixture_path(const char *name)
@@ -94,7 +98,7 @@ struct config *fixture_load_ok(const char *text)
     return config;
 }
 
-enum status fixture_load_policy(const char *text, struct config_memory *memory, struct policy *out)
+enum status fixture_load_policy(const char *text, struct policy *out)
 {
     fixture_write("p.yaml", text);
     enum status st = policy_load(fixture_path("p.yaml"), FIXTURE_NOW_S, memory, fixture_error, out);

@@ -24,8 +24,8 @@ const char *fixture_path(const char *name);
 enum status fixture_load(const char *text, struct config **out);
 /* Loads a text that must be right. */
 struct config *fixture_load_ok(const char *text);
-/* Loads text as a policy. */
-enum status fixture_load_policy(const char *text, struct config_memory *memory, struct policy *out);
+/* Loads text as a policy, which lives until fixture_close(). */
+enum status fixture_load_policy(const char *text, struct policy *out);
 extern char fixture_error[CONFIG_ERROR_MAX];
 
 extern const struct config_known fixture_known;

@@ -9,29 +9,15 @@
 
 #include "unit/config/fixture.h"
 
-static struct config_memory *memory;
 static struct policy policy;
 
-static void setup(void)
-{
-    fixture_open();
-    memory = config_memory_new();
-    cr_assert_not_null(memory);
-}
-
-static void teardown(void)
-{
-    config_memory_free(&memory);
-    fixture_close();
-}
-
-TestSuite(limits, .init = setup, .fini = teardown);
+TestSuite(limits, .init = fixture_open, .fini = fixture_close);
 
 #define MIN_US INT64_C(60000000)
 
 static void load(const char *text)
 {
-    cr_assert_eq(fixture_load_policy(text, memory, &policy), ST_OK, "%s", fixture_error);
+    cr_assert_eq(fixture_load_policy(text, &policy), ST_OK, "%s", fixture_error);
 }
 
 static void expect_rule(const struct limit_rule *rule, const struct limit_rule *expected)
@@ -181,7 +167,7 @@ Test(limits, not_more_than_six_for_one_request)
 
     load(six);
     cr_expect_eq(policy_most_limits(&policy, &policy.tiers[0]), LIMITS_MAX);
-    cr_expect_eq(fixture_load_policy(seven, memory, &policy), ST_INVALID);
+    cr_expect_eq(fixture_load_policy(seven, &policy), ST_INVALID);
     cr_expect_str_eq(fixture_error, "p.yaml:2:12: up to 7 limits for one request of tier 'b', with "
                                     "its models and the largest team, expected at most 6");
 }
@@ -193,7 +179,7 @@ Test(limits, a_tier_has_at_most_twelve_rules)
     for (int i = 0; i < 13; i++)
         sprintf(text + strlen(text), "%sm%d: {images: {per_day: 1}}", i ? ", " : "", i);
     strcat(text, "}}}\n");
-    cr_expect_eq(fixture_load_policy(text, memory, &policy), ST_INVALID);
+    cr_expect_eq(fixture_load_policy(text, &policy), ST_INVALID);
     cr_expect_not_null(strstr(fixture_error, "one limit too many, expected at most 12 in a tier"));
 }
 
@@ -263,8 +249,7 @@ Test(limits, what_is_wrong_is_said_with_its_place)
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         fixture_error[0] = '\0';
-        cr_expect_eq(fixture_load_policy(rows[i].text, memory, &policy), ST_INVALID, "%s",
-                     rows[i].text);
+        cr_expect_eq(fixture_load_policy(rows[i].text, &policy), ST_INVALID, "%s", rows[i].text);
         cr_expect_eq(strncmp(fixture_error, rows[i].error, strlen(rows[i].error)), 0,
                      "%s: got \"%s\", not \"%s\"", rows[i].text, fixture_error, rows[i].error);
         cr_expect_not_null(strstr(fixture_error, "expected"), "%s", fixture_error);
@@ -290,6 +275,6 @@ Test(limits, a_thousand_teams)
         cr_expect_eq(policy.teams[team].rules[0].units, i * 1000);
     }
     sprintf(end, "  more: {images: unlimited}\n");
-    cr_expect_eq(fixture_load_policy(text, memory, &policy), ST_INVALID);
+    cr_expect_eq(fixture_load_policy(text, &policy), ST_INVALID);
     cr_expect_str_eq(fixture_error, "p.yaml:1027:3: too many keys, expected at most 1024");
 }

@@ -7,23 +7,9 @@
 #include "config/parse.h"
 #include "unit/config/fixture.h"
 
-static struct config_memory *memory;
 static struct policy policy;
 
-static void setup(void)
-{
-    fixture_open();
-    memory = config_memory_new();
-    cr_assert_not_null(memory);
-}
-
-static void teardown(void)
-{
-    config_memory_free(&memory);
-    fixture_close();
-}
-
-TestSuite(policies, .init = setup, .fini = teardown);
+TestSuite(policies, .init = fixture_open, .fini = fixture_close);
 
 /* The schema as it was promised. */
 static const char promised[] =
@@ -43,7 +29,7 @@ static const char promised[] =
 
 Test(policies, the_promised_schema_loads)
 {
-    cr_assert_eq(fixture_load_policy(promised, memory, &policy), ST_OK, "%s", fixture_error);
+    cr_assert_eq(fixture_load_policy(promised, &policy), ST_OK, "%s", fixture_error);
     cr_expect_str_eq(policy.name, "p");
     cr_expect_str_eq(policy.timezone, "Asia/Seoul");
     cr_expect_eq(zone_offset_at(&policy.zone, FIXTURE_NOW_S), 32400);
@@ -79,7 +65,7 @@ static void expect_step(int i, enum load_signal signal, int64_t above, int64_t r
 
 Test(policies, the_ladder_is_in_thousandths_and_bits)
 {
-    cr_assert_eq(fixture_load_policy(promised, memory, &policy), ST_OK, "%s", fixture_error);
+    cr_assert_eq(fixture_load_policy(promised, &policy), ST_OK, "%s", fixture_error);
     cr_assert_eq(policy.ladder.len, 4);
     expect_step(0, SIGNAL_GPU_TEMPERATURE, 80000, 76000, 1);
     expect_step(1, SIGNAL_GPU_TEMPERATURE, 86000, 80000, 7);
@@ -92,15 +78,15 @@ Test(policies, the_order_of_the_file_does_not_matter)
     cr_assert_eq(fixture_load_policy("shed: {gpu_temperature: [{tiers: [b], resume_below: 70.25, "
                                      "above: 70.5}]}\n"
                                      "tiers: {a: {images: unlimited}, b: {images: unlimited}}\n",
-                                     memory, &policy),
+                                     &policy),
                  ST_OK, "%s", fixture_error);
     expect_step(0, SIGNAL_GPU_TEMPERATURE, 70500, 70250, 2);
 }
 
 Test(policies, defaults)
 {
-    cr_assert_eq(fixture_load_policy("tiers: {a: {images: {per_day: 0}}}\n", memory, &policy),
-                 ST_OK, "%s", fixture_error);
+    cr_assert_eq(fixture_load_policy("tiers: {a: {images: {per_day: 0}}}\n", &policy), ST_OK, "%s",
+                 fixture_error);
     cr_expect_str_eq(policy.timezone, "UTC");
     cr_expect_eq(policy.ladder.len, 0);
     cr_expect_eq(policy.tiers[0].rules_len, 1);
@@ -122,7 +108,7 @@ Test(policies, steps_on_trial_and_what_to_do_without_a_store)
             "  e: {images: unlimited, on_store_down: local}\n"
             "shed: {queue_depth: [{above: 9, resume_below: 8, tiers: all, dry_run: true},\n"
             "                     {above: 9, resume_below: 8, tiers: all}]}\n",
-            memory, &policy),
+            &policy),
         ST_OK, "%s", fixture_error);
     cr_expect_eq(policy.stagger_s, 1800);
     cr_expect_eq(policy.tiers[0].on_store_down, STORE_DOWN_CLOSED, "unless it is said");
@@ -140,10 +126,10 @@ Test(policies, sixteen_tiers_have_a_bit_each)
 
     for (int i = 0; i < 16; i++)
         sprintf(text + strlen(text), "  t%d: {images: unlimited}\n", i);
-    cr_assert_eq(fixture_load_policy(text, memory, &policy), ST_OK, "%s", fixture_error);
+    cr_assert_eq(fixture_load_policy(text, &policy), ST_OK, "%s", fixture_error);
     cr_expect_eq(policy.ladder.steps[0].tiers, 0xffff);
     strcat(text, "  t16: {images: unlimited}\n");
-    cr_expect_eq(fixture_load_policy(text, memory, &policy), ST_INVALID);
+    cr_expect_eq(fixture_load_policy(text, &policy), ST_INVALID);
     cr_expect_str_eq(fixture_error, "p.yaml:3:3: 17 tiers, expected 1 to 16");
 }
 
@@ -231,8 +217,7 @@ Test(policies, what_is_wrong_is_said_with_its_place)
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         fixture_error[0] = '\0';
-        cr_expect_eq(fixture_load_policy(rows[i].text, memory, &policy), ST_INVALID, "%s",
-                     rows[i].text);
+        cr_expect_eq(fixture_load_policy(rows[i].text, &policy), ST_INVALID, "%s", rows[i].text);
         cr_expect_eq(strncmp(fixture_error, rows[i].error, strlen(rows[i].error)), 0,
                      "%s: got \"%s\", not \"%s\"", rows[i].text, fixture_error, rows[i].error);
         cr_expect_not_null(strstr(fixture_error, "expected"), "%s", fixture_error);
@@ -247,28 +232,28 @@ Test(policies, the_ladder_has_at_most_sixteen_steps)
         sprintf(text + strlen(text), "%s{above: 80, resume_below: 76, tiers: all}",
                 i == 0 ? "" : ", ");
     strcat(text, "]}\n");
-    cr_expect_eq(fixture_load_policy(text, memory, &policy), ST_INVALID);
+    cr_expect_eq(fixture_load_policy(text, &policy), ST_INVALID);
     cr_expect_not_null(strstr(fixture_error, "one step too many, expected at most 16"));
 }
 
 Test(policies, a_name_of_a_tier_keeps_its_number)
 {
-    cr_assert_eq(fixture_load_policy("tiers: {a: {images: unlimited}, b: {images: unlimited}}\n",
-                                     memory, &policy),
-                 ST_OK);
+    cr_assert_eq(
+        fixture_load_policy("tiers: {a: {images: unlimited}, b: {images: unlimited}}\n", &policy),
+        ST_OK);
     int a = policy.tiers[0].stats_index;
     int b = policy.tiers[1].stats_index;
     cr_expect_neq(a, b);
     cr_assert_eq(fixture_load_policy("tiers: {c: {images: unlimited}, b: {images: unlimited}, a: "
                                      "{images: unlimited}}\n",
-                                     memory, &policy),
+                                     &policy),
                  ST_OK);
     cr_expect_eq(policy.tiers[1].stats_index, b);
     cr_expect_eq(policy.tiers[2].stats_index, a);
     cr_expect_eq(config_tier_count(), 3);
     cr_expect_str_eq(config_tier_name(b), "b");
     /* A file that does not load takes no number. */
-    cr_expect_eq(fixture_load_policy("tiers: {d: {images: unlimited}, e: {}}\n", memory, &policy),
+    cr_expect_eq(fixture_load_policy("tiers: {d: {images: unlimited}, e: {}}\n", &policy),
                  ST_INVALID);
     cr_expect_eq(config_tier_count(), 3);
 }
@@ -279,11 +264,10 @@ Test(policies, there_are_64_names_of_tiers)
 
     for (int i = 0; i < TIER_NAMES_MAX; i++) {
         sprintf(text, "tiers: {t%d: {images: unlimited}}\n", i);
-        cr_assert_eq(fixture_load_policy(text, memory, &policy), ST_OK);
+        cr_assert_eq(fixture_load_policy(text, &policy), ST_OK);
     }
-    cr_expect_eq(fixture_load_policy("tiers: {one_more: {images: unlimited}}\n", memory, &policy),
+    cr_expect_eq(fixture_load_policy("tiers: {one_more: {images: unlimited}}\n", &policy),
                  ST_INVALID);
     cr_expect_not_null(strstr(fixture_error, "p.yaml:1:1: no place for the tier 'one_more'"));
-    cr_expect_eq(fixture_load_policy("tiers: {t63: {images: unlimited}}\n", memory, &policy),
-                 ST_OK);
+    cr_expect_eq(fixture_load_policy("tiers: {t63: {images: unlimited}}\n", &policy), ST_OK);
 }

@@ -8,23 +8,9 @@
 
 #include "unit/config/fixture.h"
 
-static struct config_memory *memory;
 static struct policy policy;
 
-static void setup(void)
-{
-    fixture_open();
-    memory = config_memory_new();
-    cr_assert_not_null(memory);
-}
-
-static void teardown(void)
-{
-    config_memory_free(&memory);
-    fixture_close();
-}
-
-TestSuite(prices, .init = setup, .fini = teardown);
+TestSuite(prices, .init = fixture_open, .fini = fixture_close);
 
 #define TIERS "tiers: {a: {credits: {per_day: 1}}}\n"
 
@@ -37,7 +23,7 @@ Test(prices, a_list)
                                      "  - {size: large, credits: 2.5}\n"
                                      "  - {credits: 0}\n"
                                      "sizes: {large: 4096x4096, small: 512x512, wide: 1024x768}\n",
-                                     memory, &policy),
+                                     &policy),
                  ST_OK, "%s", fixture_error);
     const struct price_list *list = &policy.prices;
 
@@ -60,7 +46,7 @@ Test(prices, a_list)
 
 Test(prices, none_at_all)
 {
-    cr_assert_eq(fixture_load_policy(TIERS, memory, &policy), ST_OK);
+    cr_assert_eq(fixture_load_policy(TIERS, &policy), ST_OK);
     cr_expect_eq(policy.prices.len, 0);
     cr_expect_eq(policy.prices.classes_len, 0);
 }
@@ -104,8 +90,7 @@ Test(prices, what_is_wrong_is_said_with_its_place)
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         fixture_error[0] = '\0';
-        cr_expect_eq(fixture_load_policy(rows[i].text, memory, &policy), ST_INVALID, "%s",
-                     rows[i].text);
+        cr_expect_eq(fixture_load_policy(rows[i].text, &policy), ST_INVALID, "%s", rows[i].text);
         cr_expect_eq(strncmp(fixture_error, rows[i].error, strlen(rows[i].error)), 0,
                      "%s: got \"%s\", not \"%s\"", rows[i].text, fixture_error, rows[i].error);
         cr_expect_not_null(strstr(fixture_error, "expected"), "%s", fixture_error);

@@ -4,34 +4,20 @@
 
 #include "unit/config/fixture.h"
 
-static struct config_memory *memory;
 static struct policy policy;
 
-static void setup(void)
-{
-    fixture_open();
-    memory = config_memory_new();
-    cr_assert_not_null(memory);
-}
-
-static void teardown(void)
-{
-    config_memory_free(&memory);
-    fixture_close();
-}
-
-TestSuite(config_service, .init = setup, .fini = teardown);
+TestSuite(config_service, .init = fixture_open, .fini = fixture_close);
 
 #define TIERS "tiers: {free: {images: unlimited}}\n"
 
 static void load(const char *text)
 {
-    cr_assert_eq(fixture_load_policy(text, memory, &policy), ST_OK, "%s", fixture_error);
+    cr_assert_eq(fixture_load_policy(text, &policy), ST_OK, "%s", fixture_error);
 }
 
 static void refuse(const char *text, const char *error)
 {
-    cr_assert_eq(fixture_load_policy(text, memory, &policy), ST_INVALID);
+    cr_assert_eq(fixture_load_policy(text, &policy), ST_INVALID);
     cr_assert_str_eq(fixture_error, error);
 }
 

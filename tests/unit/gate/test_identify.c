@@ -81,12 +81,12 @@ WHOLE_TEST(identify, the_body_comes_while_the_key_is_asked_for)
     size_t head = (size_t)(strstr(text, "\r\n\r\n") + 4 - text);
 
     scripted_upstream(&s, 0, 65536, &backend);
-    kill(rig.redis.redis, SIGSTOP);
+    kill(rig.redis.server.pid, SIGSTOP);
     far_say_bytes(far, text, head);
     scripted_turns(&s, 2);
     far_say(far, text + head);
     scripted_turns(&s, 3);
-    kill(rig.redis.redis, SIGCONT);
+    kill(rig.redis.server.pid, SIGCONT);
     serve();
 }
 
@@ -110,20 +110,20 @@ WHOLE_TEST(identify, without_redis_no_weaker_source_decides)
 
 WHOLE_TEST(identify, a_client_that_breaks_is_forgotten)
 {
-    kill(rig.redis.redis, SIGSTOP);
+    kill(rig.redis.server.pid, SIGSTOP);
     far_say(far, job("mg_alice"));
     scripted_turns(&s, 2);
     cr_assert_eq(shared_requests(&s.shared), 1);
     stream_reset(&far->stream);
     SCRIPTED_UNTIL(&s, shared_requests(&s.shared) == 0);
-    kill(rig.redis.redis, SIGCONT);
+    kill(rig.redis.server.pid, SIGCONT);
     SCRIPTED_UNTIL(&s, s.gate->keys->lookups.len == 0);
 }
 
 WHOLE_TEST(identify, a_reload_lets_those_who_wait_end_as_they_began)
 {
     scripted_upstream(&s, 0, 65536, &backend);
-    kill(rig.redis.redis, SIGSTOP);
+    kill(rig.redis.server.pid, SIGSTOP);
     far_say(far, job("mg_alice"));
     scripted_turns(&s, 2);
 
@@ -132,7 +132,7 @@ WHOLE_TEST(identify, a_reload_lets_those_who_wait_end_as_they_began)
     next->generation = 2;
     gate_configure(s.gate, next, store);
     config_unref(&next);
-    kill(rig.redis.redis, SIGCONT);
+    kill(rig.redis.server.pid, SIGCONT);
     serve();
     cr_expect_eq(s.gate->config->generation, 2);
     gate_configure(s.gate, s.config, store);

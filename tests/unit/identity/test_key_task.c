@@ -40,7 +40,8 @@ WHOLE_TEST(key_task, no_key_is_in_redis)
     cr_expect_str_eq(keys_rig_answer()->rows[0].record.account, "alice");
     unsigned char sha256[KEY_SHA256_LEN];
     identity_sha256(TEXT("mg_secret"), sha256);
-    redisReply *reply = redisCommand(rig.redis.side, "HGETALL mg:{%d}:k", (int)key_bucket(sha256));
+    redisReply *reply =
+        redisCommand(rig.redis.server.side, "HGETALL mg:{%d}:k", (int)key_bucket(sha256));
     cr_assert_eq(reply->elements, 2U);
     cr_expect_eq(memcmp(reply->element[0]->str, sha256, KEY_SHA256_LEN), 0);
     cr_expect_str_eq(reply->element[1]->str, "1 alice plus - - 2026-11-22");
@@ -222,13 +223,13 @@ WHOLE_TEST(key_task, a_silent_redis_keeps_nobody_waiting)
     struct key_answer answer;
     struct rig_wait wait;
 
-    kill(rig.redis.redis, SIGSTOP);
+    kill(rig.redis.server.pid, SIGSTOP);
     begin_add(&answer, &wait);
     RIG_UNTIL(&rig.redis, wait.is_done);
     cr_expect_eq(wait.st, ST_UNAVAILABLE);
     cr_expect(!list_is_empty(&rig.keys[0]->line.sent), "Redis may answer yet");
     cr_expect_eq(keys_rig_add(&rig, "another", "bob", "free"), ST_UNAVAILABLE, "at once");
-    kill(rig.redis.redis, SIGCONT);
+    kill(rig.redis.server.pid, SIGCONT);
     RIG_UNTIL(&rig.redis, list_is_empty(&rig.keys[0]->line.sent));
 }
 

@@ -32,7 +32,7 @@ TestSuite(keystore, .timeout = 60);
 
 static long long lookups_of_redis(void)
 {
-    const redisReply *reply = redisCommand(rig.redis.side, "INFO commandstats");
+    const redisReply *reply = redisCommand(rig.redis.server.side, "INFO commandstats");
     const char *hget = reply && reply->str ? strstr(reply->str, "cmdstat_hget:calls=") : NULL;
     long long calls = hget ? atoll(hget + strlen("cmdstat_hget:calls=")) : 0;
 
@@ -199,7 +199,7 @@ WHOLE_TEST(keystore, a_silent_redis_keeps_nobody_waiting)
 
     cr_assert_eq(keys_rig_add(&rig, "a key", "alice", "plus"), ST_OK);
     cr_assert_eq(keys_rig_ask(&rig, 0, "a key"), KEY_KNOWN);
-    kill(rig.redis.redis, SIGSTOP);
+    kill(rig.redis.server.pid, SIGSTOP);
     rig.keys[0]->trusted_until_us = 0;
     keys_rig_begin(&rig, 0, "a key", &known);
     keys_rig_begin(&rig, 0, "another", &unknown);
@@ -212,7 +212,7 @@ WHOLE_TEST(keystore, a_silent_redis_keeps_nobody_waiting)
     keys_rig_begin(&rig, 0, "another", &later);
     cr_expect_eq(later.st, ST_OK, "its lookup is on its way still, but nobody waits for that");
     cr_expect_eq(later.wait.verdict, KEY_FAILED);
-    kill(rig.redis.redis, SIGCONT);
+    kill(rig.redis.server.pid, SIGCONT);
     RIG_UNTIL(&rig.redis, redis_route_is_up(&rig.keys[0]->line.route));
     cr_expect_eq(keys_rig_ask(&rig, 0, "another"), KEY_UNKNOWN);
     RIG_UNTIL(&rig.redis, rig.keys[0]->lookups.len == 0);
@@ -222,13 +222,13 @@ WHOLE_TEST(keystore, what_still_waits_is_told_at_the_end)
 {
     struct keys_ask_of ask;
 
-    kill(rig.redis.redis, SIGSTOP);
+    kill(rig.redis.server.pid, SIGSTOP);
     keys_rig_begin(&rig, 0, "a key", &ask);
     cr_assert_eq(ask.st, ST_PENDING);
     keys_close(&rig.keys[0]);
     cr_expect(ask.op.is_done);
     cr_expect_eq(ask.wait.verdict, KEY_FAILED);
-    kill(rig.redis.redis, SIGCONT);
+    kill(rig.redis.server.pid, SIGCONT);
     cr_assert_eq(keys_open(rig.store, rig.redis.loop, &rig.stats[0], &rig.keys[0]), ST_OK);
 }
 

@@ -4,16 +4,10 @@
 #include "unit/quota/rig.h"
 
 #include <criterion/criterion.h>
-#include <fcntl.h>
 #include <ftw.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -43,7 +37,7 @@ void rig_init(struct rig *rig, enum store_kind kind)
     snprintf(rig->outbox_path, sizeof(rig->outbox_path), "%s/out/box", rig->dir);
     rig->config.store.kind = kind;
     rig->config.store.topology = TOPOLOGY_SINGLE;
-    rig->config.store.path = rig->store_path;
+    rig->config.store.path = kind == STORE_REDIS ? rig->server.socket : rig->store_path;
     rig->config.outbox_dir = rig->outbox_path;
     snprintf(rig->local_path, sizeof(rig->local_path), "%s/local", rig->dir);
     rig->config.local_dir = rig->local_path;
@@ -52,8 +46,10 @@ void rig_init(struct rig *rig, enum store_kind kind)
     rig->config.quota_accounts = 8000000;
     rig->config.quota_timeout_ms = 2000;
     rig->config.commit = COMMIT_SENT;
-    if (kind == STORE_REDIS)
+    if (kind == STORE_REDIS) {
+        rig->server.port = SERVER_NO_PORT;
         rig_redis_start(rig);
+    }
     cr_assert_eq(loop_new(&rig->loop), ST_OK);
 }
 
@@ -61,7 +57,7 @@ void rig_fini(struct rig *rig)
 {
     rig_stop(rig);
     loop_free(&rig->loop);
-    rig_redis_kill(rig);
+    server_remove(&rig->server);
     nftw(rig->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -72,7 +68,7 @@ void rig_start(struct rig *rig)
     cr_assert_eq(quota_store_open(&rig->config, error, &rig->store), ST_OK, "%s", error);
     for (int i = 0; i < RIG_WORKERS; i++)
         cr_assert_eq(quota_open(rig->store, rig->loop, &rig->config, &rig->q[i]), ST_OK);
-    if (rig->redis)
+    if (rig->server.pid)
         for (int i = 0; i < RIG_WORKERS; i++)
             RIG_UNTIL(rig, rig->q[i]->has_clock);
 }
@@ -84,92 +80,16 @@ void rig_stop(struct rig *rig)
     quota_store_close(&rig->store);
 }
 
-static void exec_redis(const struct rig *rig)
-{
-    const char *args[32] = {"redis-server",
-                            "--port",
-                            "0",
-                            "--unixsocket",
-                            rig->store_path,
-                            "--dir",
-                            rig->dir,
-                            "--save",
-                            "",
-                            "--appendonly",
-                            "yes",
-                            "--appendfsync",
-                            "no"};
-    int len = 13;
-
-    for (int i = 0; rig->redis_args[i]; i++)
-        args[len++] = rig->redis_args[i];
-
-    int null = open("/dev/null", O_RDWR);
-
-    dup2(null, 1);
-    dup2(null, 2);
-    execvp(args[0], (char *const *)(uintptr_t)args);
-    _exit(127);
-}
-
 void rig_redis_start(struct rig *rig)
 {
-    pid_t parent = getpid();
-    const struct timespec pause = {.tv_nsec = 5000000};
+    static const char *const no_options[] = {NULL};
 
-    unlink(rig->store_path);
-    rig->redis = fork();
-    cr_assert(rig->redis >= 0);
-    if (rig->redis == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() == parent)
-            exec_redis(rig);
-        _exit(127);
-    }
-    for (int tries = 0; tries < 1600; tries++) {
-        rig->side = redisConnectUnix(rig->store_path);
-        if (rig->side && !rig->side->err && rig_redis(rig, "EXISTS none") == 0)
-            return;
-        redisFree(rig->side);
-        rig->side = NULL;
-        nanosleep(&pause, NULL);
-    }
-    cr_assert_fail("redis-server does not start");
+    server_start(&rig->server, no_options);
 }
 
 void rig_redis_kill(struct rig *rig)
 {
-    if (rig->side)
-        redisFree(rig->side);
-    rig->side = NULL;
-    if (rig->redis <= 0)
-        return;
-    kill(rig->redis, SIGKILL);
-    kill(rig->redis, SIGCONT);
-    waitpid(rig->redis, NULL, 0);
-    rig->redis = 0;
-}
-
-long long rig_redis(struct rig *rig, const char *format, ...)
-{
-    va_list args;
-    long long value = -1;
-
-    va_start(args, format);
-    redisReply *reply = redisvCommand(rig->side, format, args);
-    va_end(args);
-    if (!reply)
-        return -1;
-    if (reply->type == REDIS_REPLY_INTEGER)
-        value = reply->integer;
-    else if (reply->type == REDIS_REPLY_NIL)
-        value = 0;
-    else if (reply->type == REDIS_REPLY_ARRAY)
-        value = (long long)reply->elements;
-    else if (reply->type == REDIS_REPLY_STRING)
-        value = atoll(reply->str);
-    freeReplyObject(reply);
-    return value;
+    server_kill(&rig->server);
 }
 
 static void on_done(struct op *op, enum status st)

@@ -3,27 +3,23 @@
  * ends with the test, however that ends. */
 #pragma once
 
-#include <hiredis/hiredis.h>
-#include <sys/types.h>
-
 #include "config/config.h"
 #include "core/cost.h"
 #include "quota/quota.h"
+#include "unit/quota/servers.h"
 
 #define RIG_WORKERS 2
 
 struct rig {
     struct config config;
     char dir[64];
-    char store_path[96]; /* folder of the embedded store, or socket of Redis */
+    char store_path[96]; /* folder of the embedded store */
     char outbox_path[96];
-    char local_path[96]; /* folder of what counts while Redis is down */
-    pid_t redis;         /* 0: not running */
-    redisContext *side;  /* another client of Redis */
+    char local_path[96];  /* folder of what counts while Redis is down */
+    struct server server; /* Redis */
     struct loop *loop;
     struct quota_store *store;
     struct quota *q[RIG_WORKERS]; /* both on one loop */
-    const char *redis_args[8];    /* more of them; NULL-terminated */
     bool
         remembers; /* rig_reserve() believes what was refused before (quota/denied.h); else the store is always asked */
 };
@@ -44,8 +40,8 @@ void rig_stop(struct rig *rig);
 
 void rig_redis_start(struct rig *rig);
 void rig_redis_kill(struct rig *rig);
-/* An integer reply, 0 for nil, -1 for anything else. */
-long long rig_redis(struct rig *rig, const char *format, ...);
+/* rig_redis(rig, format, ...): as server_ask(). */
+#define rig_redis(rig, ...) server_ask(&(rig)->server, __VA_ARGS__)
 
 /* Turns the loop until the condition holds; fails the test after some seconds. */
 #define RIG_UNTIL(rig, cond)                                                                       \

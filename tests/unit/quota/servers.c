@@ -66,7 +66,7 @@ static void exec_server(const struct server *server, const char *const *options)
     int len = 15;
     int null = open("/dev/null", O_RDWR);
 
-    snprintf(port, sizeof(port), "%d", server->port);
+    snprintf(port, sizeof(port), "%d", MAX(server->port, 0));
     while (*options)
         args[len++] = *options++;
     dup2(null, 1);
@@ -114,6 +114,7 @@ void server_kill(struct server *server)
     if (server->pid <= 0)
         return;
     kill(server->pid, SIGKILL);
+    kill(server->pid, SIGCONT);
     waitpid(server->pid, NULL, 0);
     server->pid = 0;
 }

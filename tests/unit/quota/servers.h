@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* servers.h - more redis-servers, on TCP ports of their own and with a Unix socket on which the test talks to them; each
- * ends with the test, however that ends. */
+/* servers.h - redis-servers of a test, on TCP ports of their own and with a Unix socket on which the test talks to them;
+ * each ends with the test, however that ends. */
 #pragma once
 
 #include <hiredis/hiredis.h>
 #include <sys/types.h>
 
+#define SERVER_NO_PORT (-1) /* the socket alone */
+
 struct server {
     pid_t pid; /* 0: not running */
-    int port;
+    int port;  /* 0: one is chosen when it starts */
     char dir[64];
     char socket[96];
     redisContext *side;

@@ -251,7 +251,7 @@ TestSuite(quota_denied_redis, .init = redis_up, .fini = redis_down, .timeout = 3
 
 static long long evalsha_calls(void)
 {
-    redisReply *reply = redisCommand(redis.side, "INFO commandstats");
+    redisReply *reply = redisCommand(redis.server.side, "INFO commandstats");
     const char *found = strstr(reply->str, "cmdstat_evalsha:calls=");
     long long calls = found ? atoll(found + strlen("cmdstat_evalsha:calls=")) : 0;
 

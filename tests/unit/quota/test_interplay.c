@@ -261,7 +261,7 @@ WHOLE_TEST(quota_interplay, charges_of_an_outage_find_tombstones)
         rig_reservation_of(&held[i], 1, 2, &limit, 1);
         cr_assert_eq(rig_reserve(&rig, rig.q[0], &held[i]), ST_OK);
     }
-    kill(rig.redis, SIGSTOP);
+    kill(rig.server.pid, SIGSTOP);
     rig_wait_init(&wait);
     cr_assert_eq(rig_ended(&rig, &wait, quota_commit(rig.q[0], &held[0], 1, &wait.op)), ST_OK);
     RIG_UNTIL(&rig, redis_link_is_refusing(link_of(0)));
@@ -269,7 +269,7 @@ WHOLE_TEST(quota_interplay, charges_of_an_outage_find_tombstones)
     cr_assert_eq(rig_commit(&rig, rig.q[0], &local, 3), ST_OK);
     list_remove(&held[1].live);
     rig_stop(&rig);
-    kill(rig.redis, SIGCONT);
+    kill(rig.server.pid, SIGCONT);
     rig_start(&rig);
     rig_quiet(&rig);
     rig_expire(&rig, &held[1]);
@@ -287,7 +287,7 @@ static void die_with_local_holds(int tell)
     struct limit limit = rig_limit(1, LIMIT_DAY, 8000);
     struct reservation settled, committed, held;
 
-    kill(rig.redis, SIGKILL);
+    kill(rig.server.pid, SIGKILL);
     RIG_UNTIL(&rig, redis_link_is_refusing(link_of(0)));
     reserve_locally(&settled, 1, &limit, 1);
     reserve_locally(&committed, 1, &limit, 1);

@@ -143,10 +143,10 @@ Test(quota_local, the_reserve_that_was_given_up_is_another)
 {
     struct reservation r;
 
-    kill(rig.redis, SIGSTOP);
+    kill(rig.server.pid, SIGSTOP);
     cr_assert_eq(reserve(&r, 1, 4), ST_OK);
     cr_assert_eq(rig_commit(&rig, rig.q[0], &r, 1), ST_OK);
-    kill(rig.redis, SIGCONT);
+    kill(rig.server.pid, SIGCONT);
     RIG_UNTIL(&rig, quota_store_is_up(rig.store));
     rig_quiet(&rig);
     cr_assert_eq(rig_used(&rig, 1, 0), 1);
