@@ -22,10 +22,10 @@
  *   settle, then the rest     gate/relay.c whole(), gate/settle.c settle_begin()
  *   COMMIT                    redis_command.c write_score(); ledger_commit()
  *   SETTLE                    redis_command.c write_settle(), settle_source; ledger_settle()
- *   RENEW                     redis.c renew(), redis_command.c write_score()
+ *   RENEW                     redis.c renew(), redis_command.c write_score(), redis_late.c redis_renewal_ended()
  *   REVIVE                    redis_end.c revive(), revive_source; in ledger_commit() and ledger_settle()
  *   ANEW                      redis_late.c; LUA_LATE and the RESERVE behind it
- *   give, reap                redis_scripts.c LUA_MOVE, LUA_REAP; row.c row_give(), ledger.c ledger_end()
+ *   give, reap                redis_scripts.c LUA_MOVE, LUA_REAP, LUA_BURY; row.c row_give(), ledger.c ledger_end()
  *   say, answered             redis_request.c go(), transmit(), keep(); redis_end.c
  *   lose, notice, reconnect   redis/link.c break_link(), redis_request.c lost(), redis_requests_send()
  *   disk, marked, restart     outbox.c outbox_add(), outbox_mark_sent(), outbox_open()
@@ -33,7 +33,7 @@
  * What is left out, so that this proves nothing about it: lengths of time and clocks (the tests with libfaketime do that);
  * rates, rolling windows and prices (property tests of core/); Redis losing what it had acknowledged (but see ROWS_LOST);
  * Cluster redirections; a disk that does not keep what it took; more than two gateways and two requests each.  The
- * embedded store is the case without links: nothing is lost between worker and store but by a crash of both.
+ * embedded store is the case without links and leases: nothing is lost between worker and store but by a crash of both.
  *
  * What the model has shown, beyond what is promised:
  *
@@ -78,6 +78,10 @@
 #endif
 #ifndef RENEWALS
 #define RENEWALS 0
+#endif
+/* With ANY_LEASE: leases of holds 0..ENDING-1 may end at any moment, others do not. */
+#ifndef ENDING
+#define ENDING HOLDS
 #endif
 /* ACKNOWLEDGED  a commit is done when Redis has answered, not when it is written; then a link may die unnoticed, and the
  *               gateway with it (also with UNNOTICED alone: what "commit: sent" does not promise to survive)
@@ -703,7 +707,7 @@ inline lose_messages(g)
         to[g] ? what, hold, arg;
         if
 #ifdef LATE
-        :: nfull(old[g]) -> old[g] ! what, hold, arg
+        :: what != ANEW && nfull(old[g]) -> old[g] ! what, hold, arg
 #endif
         :: flying[hold]--
         fi
@@ -1015,11 +1019,19 @@ proctype Gateway(byte g)
     :: d_step { IS_LATE(g) && link[g] == DOWN -> not_anew(g); forget() }
 #endif
 
-    /* what was called is written, part by part */
+    /* what was called is written: all parts at once */
     :: d_step { phase[g] == COMMITTING && part[g] < PARTS && !IS_LATE(g) ->
-        say_commit(g, ID(g) * PARTS + part[g]); part[g]++ }
+        say_commit(g, ID(g) * PARTS);
+#if PARTS > 1
+        say_commit(g, ID(g) * PARTS + 1);
+#endif
+        part[g] = PARTS }
     :: d_step { phase[g] == SETTLING && part[g] < PARTS && !IS_LATE(g) ->
-        say_settle(g, ID(g) * PARTS + part[g], count[g], !marked[g] && count[g] > 0, 1); part[g]++ }
+        say_settle(g, ID(g) * PARTS, count[g], !marked[g] && count[g] > 0, 1);
+#if PARTS > 1
+        say_settle(g, ID(g) * PARTS + 1, count[g], !marked[g] && count[g] > 0, 1);
+#endif
+        part[g] = PARTS }
 
     /* relay */
     :: atomic { phase[g] == COMMITTING && SAID(g, c_at) -> phase[g] = RELAYING; part[g] = 0 }
@@ -1068,7 +1080,7 @@ proctype Gateway(byte g)
      (phase[OWNER(h)] != IDLE && phase[OWNER(h)] != DEAD && ID(OWNER(h)) == (h) / PARTS))
 
 #ifdef ANY_LEASE
-#define MAY_END(h) (ledger[h] != GONE && !over[h])
+#define MAY_END(h) ((h) < ENDING && ledger[h] != GONE && !over[h])
 #else
 #define MAY_END(h) (ledger[h] != GONE && !over[h] && !IS_DISCUSSED(h))
 #endif

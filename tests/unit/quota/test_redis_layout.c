@@ -183,6 +183,79 @@ Test(quota_layouts, a_change_that_was_planned)
     cr_assert_eq(rig_redis(&rig, "EXISTS mg:{1}:h mg:{65537}:h"), 0, "each in its own bucket");
 }
 
+/* The layout that was named changes now. */
+static void change_over(void)
+{
+    rig_redis(&rig, "SET %s %s", "mg:{0}:meta", "65536 131072 1");
+    RIG_UNTIL(&rig, ((struct redis_quota *)rig.q[0])->layout.next_buckets == 131072 &&
+                        ((struct redis_quota *)rig.q[1])->layout.next_buckets == 131072);
+}
+
+static int64_t far_used(void)
+{
+    struct reservation r;
+
+    far_account(&r);
+    rig_quiet(&rig);
+    cr_assert_eq(rig_inspect(&rig, rig.q[1], &r), ST_OK);
+    return r.limits[0].used_units;
+}
+
+/* What ends it goes where it is, also when its lease is long over. */
+Test(quota_layouts, a_change_while_much_is_in_hand)
+{
+    struct reservation r[4], again;
+
+    rig_start(&rig);
+    for (int i = 0; i < 3; i++) {
+        far_account(&r[i]);
+        r[i].id += (uint64_t)i << 32;
+        cr_assert_eq(rig_reserve(&rig, rig.q[0], &r[i]), ST_OK);
+    }
+    cr_assert_eq(rig_commit(&rig, rig.q[0], &r[0], -1), ST_OK);
+    rig_expire(&rig, &r[1]);
+    cr_assert_eq(far_used(), 2000);
+    cr_assert_eq(rig_redis(&rig, "ZCARD mg:{1}:t"), 1);
+    change_over();
+    cr_assert_eq(far_used(), 0, "windows that are under way begin anew");
+    cr_assert_eq(rig_commit(&rig, rig.q[0], &r[1], 1), ST_OK);
+    r[2].parts[0].sure_until_us = 1;
+    cr_assert_eq(rig_commit(&rig, rig.q[0], &r[2], -1), ST_OK, "asked for anew, where it was");
+    quota_settle(rig.q[0], &r[2], 0);
+    quota_settle(rig.q[0], &r[0], 1);
+    rig_quiet(&rig);
+    cr_assert_eq(rig_redis(&rig, "EXISTS mg:{1}:h"), 0);
+    cr_assert_eq(rig_redis(&rig, "KEYS mg:{65537}:*"), 0);
+    for (int i = 0; i < 3; i++) {
+        far_account(&r[3]);
+        cr_assert_eq(rig_reserve(&rig, rig.q[i % 2], &r[3]), ST_OK);
+        quota_settle(rig.q[i % 2], &r[3], 1);
+        rig_quiet(&rig);
+    }
+    far_account(&again);
+    cr_assert_eq(rig_reserve(&rig, rig.q[0], &again), ST_LIMIT);
+}
+
+/* It is said in the README: they are given again. */
+Test(quota_layouts, grants_until_a_date_stay_in_the_layout_they_were_given_in)
+{
+    const struct quota_change change = {CHANGE_GRANT, 2000, clock_wall_us() / 1000000 + 864000};
+    struct reservation r;
+
+    rig_start(&rig);
+    far_account(&r);
+    cr_assert_eq(rig_change(&rig, rig.q[0], &r, &change), ST_OK);
+    cr_assert_eq(r.limits[0].granted_units, 2000);
+    change_over();
+    far_account(&r);
+    cr_assert_eq(rig_inspect(&rig, rig.q[0], &r), ST_OK);
+    cr_assert_eq(r.limits[0].granted_units, 0);
+    far_account(&r);
+    r.id++;
+    cr_assert_eq(rig_change(&rig, rig.q[0], &r, &change), ST_OK);
+    cr_assert_eq(r.limits[0].granted_units, 2000);
+}
+
 Test(quota_layouts, full_buckets_are_seen)
 {
     struct redis_quota *rq;
