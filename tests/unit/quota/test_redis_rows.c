@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_redis_rows.c - the first charge of an account in a window looks for all of its bucket, and misses no grant. */
 #include <criterion/criterion.h>
-#include <hiredis/hiredis.h>
-#include <string.h>
 #include <time.h>
 
 #include "quota/redis.h"
@@ -45,11 +43,9 @@ static void charge(int account)
 
 static bool has_called(const char *command)
 {
-    redisReply *reply = redisCommand(rig.side, "INFO commandstats");
-    bool has = strstr(reply->str, command) != NULL;
-
-    freeReplyObject(reply);
-    return has;
+    return rig_redis(&rig, "EVAL %s 0 %s",
+                     "return string.find(redis.call('INFO', 'commandstats'), ARGV[1]) and 1 or 0",
+                     command) == 1;
 }
 
 /* Does the first charge of an account look beside its row? */
