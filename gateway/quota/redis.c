@@ -287,6 +287,7 @@ static void on_ready(struct redis_route *route)
 static void on_lost(struct redis_route *route)
 {
     redis_poll_lost(quota_of(route));
+    redis_rows_forget(quota_of(route));
     redis_requests_lost(quota_of(route));
 }
 
@@ -306,6 +307,7 @@ static void close_quota(struct quota *q)
     redis_requests_free(rq);
     outbox_close(&rq->outbox);
     shelf_fini(&rq->requests);
+    free(rq->seen);
     free(rq);
 }
 
@@ -356,6 +358,7 @@ static enum status open_quota(struct quota_store *base, struct loop *loop,
     quota_init(&rq->base, &quota_ops, base, loop, config->lease_ms * 1000);
     rq->base.amends_known_until_us = 0;
     redis_poll_init(rq, config->quota_accounts);
+    redis_rows_init(rq);
     rq->store = (struct redis_store *)base;
     rq->waits_for_reply =
         config->commit == COMMIT_ACKNOWLEDGED || rq->store->target.wait_replicas > 0;
@@ -372,6 +375,7 @@ static enum status open_quota(struct quota_store *base, struct loop *loop,
 
     if (st) {
         shelf_fini(&rq->requests);
+        free(rq->seen);
         free(rq);
         return st;
     }

@@ -16,6 +16,7 @@
 #include "redis/route.h"
 #include "quota/store.h"
 
+struct redis_seen;
 struct redis_store;
 
 /* UNKNOWN: Redis has not told it since all links were lost; questions wait.  OTHER: Redis is laid out for another number
@@ -47,6 +48,8 @@ struct redis_quota {
     struct redis_layout layout; /* as last heard; at first as configured */
     struct redis_key last_row;  /* of the last reserve, in that bucket; len 0: none yet */
     uint32_t last_bucket;
+    struct redis_seen *seen; /* owned; NULL: no memory */
+    unsigned seen_times;     /* one more where all of it was forgotten */
 };
 
 enum redis_request_kind {
@@ -150,6 +153,15 @@ void redis_poll_ended(struct redis_request *request);
 void redis_poll_lost(struct redis_quota *rq);
 /* Nobody is to be asked for a hold, and waiting is no use. */
 bool redis_layout_is_refusing(struct redis_quota *rq);
+/* redis_rows.c: what a script has looked at for one account need not be looked at for the others of its bucket. */
+void redis_rows_init(struct redis_quota *rq);
+/* Redis may have lost something. */
+void redis_rows_forget(struct redis_quota *rq);
+/* The hash of the limit's rows stays for long enough, and the bucket keeps no grants until a date. */
+void redis_rows_saw(struct redis_quota *rq, uint32_t bucket, const struct limit *limit,
+                    int64_t asked_us);
+bool redis_rows_are_seen(const struct redis_quota *rq, uint32_t bucket, const struct limit *limit,
+                         int64_t expiry_s);
 /* Decisions can be had, or not: tells the other threads. */
 void redis_quota_count(struct redis_quota *rq);
 

@@ -84,8 +84,10 @@ static void write_rows(struct redis_request *request, struct redis_link *link)
         const struct limit *limit = &r->limits[part->first + i].limit;
 
         redis_link_arg_int(link, limit_allowed(limit));
-        redis_link_arg_int(
-            link, redis_row_expiry(limit->window.end_s, handle->bucket, rq->base.lease_us));
+        int64_t expiry_s = redis_row_expiry(limit->window.end_s, handle->bucket, rq->base.lease_us);
+
+        redis_link_arg_int(link,
+                           redis_rows_are_seen(rq, handle->bucket, limit, expiry_s) ? 0 : expiry_s);
     }
 }
 

@@ -144,6 +144,9 @@ enum redis_next redis_part_answered(struct redis_request *request,
     if (answer->verdict == REDIS_ASK_AGAIN)
         return NEXT_AGAIN;
     redis_answer_tell(answer, r, request->part, request->asked_us);
+    if (answer->has_looked)
+        redis_rows_saw(request->from, request->record.handle.bucket,
+                       &r->limits[r->parts[request->part].first].limit, request->asked_us);
     if (answer->verdict > 0) {
         *st = refuse(request, answer);
         return NEXT_DONE;

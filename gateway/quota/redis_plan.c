@@ -3,6 +3,7 @@
 
 #include "quota/redis_plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define US_PER_S    INT64_C(1000000)
@@ -193,6 +194,7 @@ bool redis_answer_read(const redisReply *reply, int limits_len, struct redis_ans
     *out = (struct redis_answer){.verdict = 0};
     if (is_integer(reply)) {
         out->rows[0] = reply;
+        out->has_looked = reply->integer < 0;
         return limits_len == 1;
     }
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != (size_t)limits_len + 3)
@@ -232,7 +234,7 @@ static struct row row_of(const redisReply *reply, const struct limit *limit, int
             row.rolling = rolling_of(reply, row_shape(limit->rule.measure).grain_units);
         return row;
     }
-    row.number = reply->integer;
+    row.number = limit_is_calendar(limit->rule.kind) ? llabs(reply->integer) : reply->integer;
     if (limit->rule.kind == LIMIT_RATE) {
         int64_t segment_us = limit_segment_s(&limit->rule) * US_PER_S;
 

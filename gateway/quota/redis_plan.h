@@ -54,6 +54,7 @@ struct redis_answer {
     int verdict; /* 0: held; the 1-based limit of the part that refuses; or REDIS_ASK_AGAIN */
     unsigned over;
     int64_t in_hand_images;
+    bool has_looked; /* redis_rows.c: at what is the same for all accounts of the bucket */
     const redisReply *rows[LIMITS_MAX]; /* the reply's */
 };
 #define REDIS_ASK_AGAIN (-3)

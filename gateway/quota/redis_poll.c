@@ -193,6 +193,8 @@ void redis_poll_answered(struct redis_request *request, const redisReply *reply)
 
         learn_amends(request, reply->element[0]);
         is_claimable = layout->type == REDIS_REPLY_NIL;
+        if (is_claimable) /* was all of it flushed? */
+            redis_rows_forget(rq);
         if (layout->type == REDIS_REPLY_STRING)
             learn_layout(rq, (struct text){layout->str, layout->len});
     }

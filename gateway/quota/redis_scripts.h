@@ -21,7 +21,8 @@
  *
  *   ROWS    RESERVE where all limits are calendar limits for images of the ledger's own subject.
  *           ledger, row a limit; token, score, images, reap up to this score, reap first (0 or 1), then a limit: images
- *           allowed, when its row expires.  With a committed score, and to reap first: of a hold that may have ended.
+ *           allowed, when its row expires (0: its hash does, and the bucket keeps no grants; see redis_rows.c).
+ *           With a committed score, and to reap first: of a hold that may have ended.
  *   LIMITS  RESERVE with any limits.
  *           ledger, one or two rows a limit; token, score, the facts of a common plan or nothing, reap up to this score,
  *           task, the plan (redis_plan.h).
@@ -36,7 +37,8 @@
  *
  * ROWS, LIMITS and AMEND reply a list: 0 (held, or done), the 1-based limit that refuses, or -3 (much has expired: ask again);
  * the limits on trial that would have refused, as bits; where one refuses, the images held by its subject; and the row of
- * each limit: with the charge where held, else without.  ROWS with one limit that is held replies that row alone. */
+ * each limit: with the charge where held, else without.  ROWS with one limit that is held replies that row alone; negative,
+ * where it was new, its hash has been seen to, and the bucket keeps no grants until a date. */
 #pragma once
 
 enum redis_script {

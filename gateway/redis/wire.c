@@ -54,8 +54,9 @@ static char *put_number(char *out, uint64_t number)
 
 static char *put_line_end(char *out)
 {
-    memcpy(out, "\r\n", 2);
-    return out + 2;
+    *out++ = '\r';
+    *out++ = '\n';
+    return out;
 }
 
 /* "*3\r\n", "$11\r\n" */

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_redis_rows.c - the first charge of an account in a window looks for all of its bucket, and misses no grant. */
+#include <criterion/criterion.h>
+#include <time.h>
+
+#include "quota/redis.h"
+#include "unit/quota/rig.h"
+
+static struct rig rig;
+
+static void up(void)
+{
+    rig_init(&rig, STORE_REDIS);
+    rig_start(&rig);
+}
+
+static void down(void)
+{
+    rig_fini(&rig);
+}
+
+TestSuite(quota_redis_rows, .init = up, .fini = down, .timeout = 30);
+
+/* Of the accounts 1, 5, 9, ... of one bucket; the first of today's has begun long ago, or it would be looked at. */
+static struct reservation of_bucket(int account)
+{
+    struct reservation r;
+
+    rig_reservation(&r, account, 0, 1, 3);
+    r.limits[0].limit.window.start_s -= 86400;
+    return r;
+}
+
+static void charge(int account)
+{
+    struct reservation r = of_bucket(account);
+
+    cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_OK);
+    cr_assert_eq(r.limits[0].used_units, UNITS_PER_IMAGE);
+    quota_settle(rig.q[0], &r, 1);
+    rig_quiet(&rig);
+}
+
+static bool has_called(const char *command)
+{
+    return rig_redis(&rig, "EVAL %s 0 %s",
+                     "return string.find(redis.call('INFO', 'commandstats'), ARGV[1]) and 1 or 0",
+                     command) == 1;
+}
+
+/* Does the first charge of an account look beside its row? */
+static bool looks(int account)
+{
+    rig_redis(&rig, "CONFIG RESETSTAT");
+    charge(account);
+    cr_assert_eq(has_called("cmdstat_exists"), has_called("cmdstat_ttl"));
+    return has_called("cmdstat_ttl");
+}
+
+Test(quota_redis_rows, the_first_of_a_bucket_looks_for_all)
+{
+    struct redis_quota *rq = (struct redis_quota *)rig.q[0];
+    struct reservation r = of_bucket(1);
+
+    cr_assert(looks(1));
+    struct redis_key row = redis_row_key(rq->last_bucket, 'c', r.limits[0].limit.window.ordinal);
+
+    cr_assert_gt(rig_redis(&rig, "TTL %s", row.buf), 0);
+    cr_assert(!looks(5));
+    cr_assert(looks(2), "another bucket");
+    redis_rows_forget(rq);
+    cr_assert(looks(9));
+    cr_assert(!looks(13));
+}
+
+Test(quota_redis_rows, a_window_that_has_just_begun_is_looked_at)
+{
+    struct reservation r;
+
+    charge(1);
+    rig_reservation(&r, 5, 0, 1, 3);
+    r.limits[0].limit.window.start_s = time(NULL);
+    rig_redis(&rig, "CONFIG RESETSTAT");
+    cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_OK);
+    cr_assert(has_called("cmdstat_exists"));
+    quota_settle(rig.q[0], &r, 0);
+    rig_quiet(&rig);
+}
+
+Test(quota_redis_rows, a_grant_is_found_by_who_has_looked_before)
+{
+    const struct quota_change change = {CHANGE_GRANT, 2 * UNITS_PER_IMAGE, time(NULL) + 3 * 86400};
+    struct reservation granted_to = of_bucket(5), r = of_bucket(5);
+
+    charge(1);
+    cr_assert_eq(rig_change(&rig, rig.q[0], &granted_to, &change), ST_OK);
+    rig_quiet(&rig);
+    r.held_images = 5;
+    cr_assert_eq(rig_reserve(&rig, rig.q[0], &r), ST_OK);
+    quota_settle(rig.q[0], &r, 0);
+    rig_quiet(&rig);
+    cr_assert(!looks(9));
+    redis_rows_forget((struct redis_quota *)rig.q[0]);
+    cr_assert(looks(13));
+    cr_assert(looks(17), "the bucket keeps grants now");
+}
+
+Test(quota_redis_rows, a_reset_leaves_the_row_and_with_it_the_hash)
+{
+    struct reservation r = of_bucket(1);
+    struct redis_quota *rq = (struct redis_quota *)rig.q[0];
+
+    charge(1);
+    cr_assert_eq(rig_amend(&rig, rig.q[0], &r, CHANGE_RESET, 0), ST_OK);
+    struct redis_key row = redis_row_key(rq->last_bucket, 'c', r.limits[0].limit.window.ordinal);
+
+    cr_assert_gt(rig_redis(&rig, "TTL %s", row.buf), 0);
+    charge(5);
+    cr_assert_gt(rig_redis(&rig, "TTL %s", row.buf), 0);
+}
