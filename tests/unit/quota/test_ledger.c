@@ -2,7 +2,6 @@
 /* test_ledger.c - the embedded store's rules with time as a number; what it logs, reads back and saves. */
 
 #include <criterion/criterion.h>
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -537,29 +536,6 @@ Test(quota_ledger, a_slice_that_was_not_saved_comes_again)
     cr_assert_eq(used_of(&look), 1);
 }
 
-/* A view is of what was there before the write began, and renewed after it. */
-Test(quota_ledger, rows_are_read_while_others_are_written)
-{
-    struct ask ask = of_account(1, 7);
-    int64_t found = 0;
-    bool exists;
-    struct row_key key =
-        row_key(&ask.hold.charges[0].subject, LIMIT_DAY, MEASURE_IMAGES, DAY_END_S);
-
-    do_many(8);
-    log_all();
-    ledger_save_begins(&ledger);
-    cr_assert(ledger_slice_take(&ledger, &slice));
-    cr_assert_eq(db_keep_view(db), ST_OK);
-    cr_assert_eq(db_write(db, ledger_slice_write, &slice), ST_OK);
-    cr_assert_eq(db_read(db, &key, &found, sizeof(found), &exists), ST_OK);
-    cr_assert(!exists);
-    db_renew_view(db);
-    ledger_slice_end(&ledger, &slice, true);
-    cr_assert_eq(db_read(db, &key, &found, sizeof(found), &exists), ST_OK);
-    cr_assert(exists && found == 1);
-}
-
 Test(quota_ledger, memory_is_bounded_by_what_changed)
 {
     struct ask held = of_account(9999, 3);
@@ -598,54 +574,4 @@ Test(quota_ledger, windows_are_dropped_by_their_end_and_no_sooner)
     cr_assert_eq(db_count(db), 1);
     settle(&held, 0); /* where its row has gone, there is nothing to do */
     cr_assert_eq(holds(), 1);
-}
-
-Test(quota_ledger, another_version_is_refused)
-{
-    MDB_env *env;
-    MDB_txn *txn;
-    MDB_dbi meta;
-    MDB_val key = {7, "version"}, value = {5, "other"};
-    char reason[256];
-
-    close_ledger();
-    cr_assert_eq(mdb_env_create(&env), 0);
-    mdb_env_set_maxdbs(env, 8);
-    cr_assert_eq(mdb_env_open(env, dir, MDB_NOLOCK, 0600), 0);
-    cr_assert_eq(mdb_txn_begin(env, NULL, 0, &txn), 0);
-    cr_assert_eq(mdb_dbi_open(txn, "meta", 0, &meta), 0);
-    cr_assert_eq(mdb_put(txn, meta, &key, &value, 0), 0);
-    cr_assert_eq(mdb_txn_commit(txn), 0);
-    mdb_env_close(env);
-    cr_assert_eq(open_db(1 << 20, reason, sizeof(reason)), ST_INVALID);
-    cr_assert(strstr(reason, "another version"), "%s", reason);
-    remove_files();
-    open_ledger(1 << 20);
-}
-
-/* Its rows are as ours; its holds are dropped, which leaves their charges. */
-Test(quota_ledger, version_2_is_taken_over)
-{
-    MDB_env *env;
-    MDB_txn *txn;
-    MDB_dbi meta, holds_table;
-    MDB_val key = {7, "version"}, value = {11, "meltguard 2"};
-    struct ask ask = ask_for(1, 2);
-
-    reserve(&ask, ST_OK);
-    save_all(0);
-    close_ledger();
-    cr_assert_eq(mdb_env_create(&env), 0);
-    mdb_env_set_maxdbs(env, 8);
-    cr_assert_eq(mdb_env_open(env, dir, MDB_NOLOCK, 0600), 0);
-    cr_assert_eq(mdb_txn_begin(env, NULL, 0, &txn), 0);
-    cr_assert_eq(mdb_dbi_open(txn, "meta", 0, &meta), 0);
-    cr_assert_eq(mdb_put(txn, meta, &key, &value, 0), 0);
-    cr_assert_eq(mdb_dbi_open(txn, "holds", MDB_CREATE, &holds_table), 0);
-    cr_assert_eq(mdb_put(txn, holds_table, &key, &value, 0), 0);
-    cr_assert_eq(mdb_txn_commit(txn), 0);
-    mdb_env_close(env);
-    open_ledger(1 << 20);
-    cr_assert_eq(used_of(&ask), 2);
-    cr_assert_eq(holds(), 0);
 }
