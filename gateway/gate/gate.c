@@ -229,7 +229,8 @@ enum status gate_open(const struct gate_terms *terms, struct gate **out)
     gate->buffer = malloc(gate->buffer_size);
     gate->scratch = malloc(gate->scratch_size);
     gate->loads = calloc((size_t)gate->backends->len, sizeof(*gate->loads));
-    if (gate->buffer && gate->scratch && gate->loads)
+    gate->refusal = answer_refusal_new();
+    if (gate->buffer && gate->scratch && gate->loads && gate->refusal)
         st = open_parts(gate, terms);
     if (st) {
         gate_end(gate);
@@ -269,6 +270,7 @@ void gate_free(struct gate **where)
     slab_pool_fini(&gate->slabs);
     stats_fini(&gate->stats);
     free(gate->loads);
+    free(gate->refusal);
     free(gate->scratch);
     free(gate->buffer);
     config_unref(&gate->config);
