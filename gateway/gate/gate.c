@@ -15,8 +15,9 @@
 /* Fields that are added to a head, the path of a backend, and what the same fields take once more. */
 #define ADDED_BYTES   4096
 #define TRIM_EVERY_US 250000
-/* What most requests keep while they wait for their image: ids, terms and a reservation of one limit. */
-#define REQUEST_BLOCK_BYTES 640
+/* What most requests keep while they wait for their image: ids, terms and a reservation of one limit.  A quarter of a block
+ * holds what counts the images of the answer. */
+#define REQUEST_BLOCK_BYTES 672
 /* Behind the largest head there is always room to read on. */
 #define SLAB_SPARE_BYTES 4096
 
