@@ -3,6 +3,8 @@
  * Runs on: worker.
  * A refusal says why (x-meltguard-reason, error code), until when (Retry-After, RateLimit) and whether trying again helps
  * (x-should-retry), in the words of the client's dialect, or as RFC 9457 problem details where the client prefers them. */
+#include <stdlib.h>
+
 #include "core/cost.h"
 #include "gate/request.h"
 #include "http/writer.h"
@@ -11,6 +13,20 @@
 #define REFUSAL_MESSAGE_MAX 1024
 #define REFUSAL_BODY_MAX    (6 * REFUSAL_MESSAGE_MAX + 1024)
 #define REFUSAL_HEAD_MAX    2048
+
+/* The last answer's parts that are the same for all who are refused for the same reason: a flood is refused by copies. */
+struct refusal_copy {
+    int generation; /* of the configuration that the texts are from */
+    enum outcome outcome;
+    const struct dialect *dialect;
+    bool is_problem;
+    const char *violated_policy;
+    const char *language;          /* NULL: it is not told */
+    struct text_out message, head; /* the status line, and fields that follow from all this */
+    struct text_out body;
+    char message_buf[REFUSAL_MESSAGE_MAX], head_buf[REFUSAL_HEAD_MAX], body_buf[REFUSAL_BODY_MAX];
+};
+
 /* A day's reset is told to everybody at the same time; those who wait for it are spread over this. */
 #define RESET_JITTER_S  30
 #define MINUTE_JITTER_S 6
@@ -112,12 +128,18 @@ static void print_message(const struct request *req, struct text_out *out)
         text_out_add(out, text_of(row->message ? row->message : req->message->text));
 }
 
-static void write_body(const struct request *req, struct text_out *body)
+/* The outcome's own sentence, in the client's language, is told as such. */
+static const char *language_of(const struct request *req)
+{
+    const struct outcome_row *row = &outcome_rows[req->outcome];
+
+    return !row->message && row->status == 503 && !is_hopeless(req) ? req->message->language : NULL;
+}
+
+static void write_body(const struct request *req, struct text message, struct text_out *body)
 {
     const struct outcome_row *row = &outcome_rows[req->outcome];
     const struct reserved_limit *limit = refused_limit(req);
-    char buf[REFUSAL_MESSAGE_MAX];
-    struct text_out message;
     struct refusal refusal = {
         .status = row->status,
         .type = row->type,
@@ -127,15 +149,62 @@ static void write_body(const struct request *req, struct text_out *body)
         .problem_type = problem_uri(row->problem),
         .title = http_reason(row->status),
         .violated_policy = limit ? limit_name(limit->limit.rule.kind) : NULL,
+        .message = message,
     };
 
-    text_out_init(&message, buf, sizeof(buf));
-    print_message(req, &message);
-    refusal.message = text_out_text(&message);
     if (req->wants_problem)
         problem_refuse(&refusal, body);
     else
         req->dialect->refuse(&refusal, body);
+}
+
+static void write_constant_head(const struct request *req, size_t body_bytes, struct text_out *out)
+{
+    const struct outcome_row *row = &outcome_rows[req->outcome];
+    const char *language = language_of(req);
+
+    http_write_status(out, row->status);
+    http_write_field(
+        out, TEXT("content-type"),
+        text_of(req->wants_problem ? problem_content_type : req->dialect->refusal_content_type));
+    http_write_int_field(out, TEXT("content-length"), (int64_t)body_bytes);
+    text_out_add(out, TEXT("cache-control: no-store\r\n"));
+    http_write_field(out, TEXT("x-meltguard-reason"), text_of(row->word));
+    if (language)
+        http_write_field(out, TEXT("content-language"), text_of(language));
+    if (row->status == 401)
+        text_out_add(out, TEXT("www-authenticate: Bearer realm=\"meltguard\"\r\n"));
+}
+
+/* A complaint about one request is nobody else's. */
+static bool is_same(const struct refusal_copy *copy, const struct request *req, struct text message)
+{
+    const struct reserved_limit *limit = refused_limit(req);
+
+    return copy->outcome == req->outcome && copy->generation == req->config->generation &&
+           copy->dialect == req->dialect && copy->is_problem == req->wants_problem &&
+           copy->violated_policy == (limit ? limit_name(limit->limit.rule.kind) : NULL) &&
+           copy->language == language_of(req) && !req->complaint &&
+           text_equal(text_out_text(&copy->message), message);
+}
+
+static void make_copy(struct refusal_copy *copy, const struct request *req, struct text message)
+{
+    const struct reserved_limit *limit = refused_limit(req);
+
+    copy->generation = req->config->generation;
+    copy->outcome = req->outcome;
+    copy->dialect = req->dialect;
+    copy->is_problem = req->wants_problem;
+    copy->violated_policy = limit ? limit_name(limit->limit.rule.kind) : NULL;
+    copy->language = language_of(req);
+    text_out_init(&copy->message, copy->message_buf, sizeof(copy->message_buf));
+    text_out_add(&copy->message, message);
+    text_out_init(&copy->body, copy->body_buf, sizeof(copy->body_buf));
+    write_body(req, message, &copy->body);
+    text_out_init(&copy->head, copy->head_buf, sizeof(copy->head_buf));
+    write_constant_head(req, copy->body.len, &copy->head);
+    ASSERT(!copy->head.is_full && !copy->body.is_full);
 }
 
 /* To the end of the service's window; those who wait for it are spread, too. */
@@ -180,47 +249,44 @@ static bool may_retry_soon(const struct request *req, int64_t wait_s)
            req->outcome == OUTCOME_RATE_LIMITED || req->outcome == OUTCOME_IN_FLIGHT_LIMITED;
 }
 
-static void write_head(struct request *req, struct text body, struct text_out *out)
+static void write_own_head(struct request *req, struct text_out *out)
 {
-    const struct outcome_row *row = &outcome_rows[req->outcome];
     int64_t wait_s = retry_after_s(req);
 
-    http_write_status(out, row->status);
     http_write_date(out, loop_wall_us(req->gate->loop));
-    http_write_field(
-        out, TEXT("content-type"),
-        text_of(req->wants_problem ? problem_content_type : req->dialect->refusal_content_type));
-    http_write_int_field(out, TEXT("content-length"), (int64_t)body.len);
-    text_out_add(out, TEXT("cache-control: no-store\r\n"));
-    http_write_field(out, TEXT("x-meltguard-reason"), text_of(row->word));
-    if (!row->message && row->status == 503 && !is_hopeless(req))
-        http_write_field(out, TEXT("content-language"), text_of(req->message->language));
     if (wait_s)
         http_write_int_field(out, TEXT("retry-after"), wait_s);
     if (!may_retry_soon(req, wait_s))
         text_out_add(out, TEXT("x-should-retry: false\r\n"));
-    if (row->status == 401)
-        text_out_add(out, TEXT("www-authenticate: Bearer realm=\"meltguard\"\r\n"));
     fields_write(req, out);
     http_write_end(out);
 }
 
 static void send_refusal(struct request *req)
 {
-    char answer_buf[REFUSAL_HEAD_MAX + REFUSAL_BODY_MAX], body_buf[REFUSAL_BODY_MAX];
-    struct text_out answer, body;
+    struct refusal_copy *copy = req->gate->refusal;
+    char message_buf[REFUSAL_MESSAGE_MAX], answer_buf[REFUSAL_HEAD_MAX + REFUSAL_BODY_MAX];
+    struct text_out message, answer;
 
-    text_out_init(&body, body_buf, sizeof(body_buf));
-    write_body(req, &body);
+    text_out_init(&message, message_buf, sizeof(message_buf));
+    print_message(req, &message);
+    if (!is_same(copy, req, text_out_text(&message)))
+        make_copy(copy, req, text_out_text(&message));
     text_out_init(&answer, answer_buf, sizeof(answer_buf));
-    write_head(req, text_out_text(&body), &answer);
+    text_out_add(&answer, text_out_text(&copy->head));
+    write_own_head(req, &answer);
     /* In one piece: that costs the kernel less than two. */
     if (!req->is_method_head)
-        text_out_add(&answer, text_out_text(&body));
-    ASSERT(!answer.is_full && !body.is_full);
+        text_out_add(&answer, text_out_text(&copy->body));
+    ASSERT(!answer.is_full);
     struct iovec iov = {answer_buf, answer.len};
     req->answer_status = outcome_rows[req->outcome].status;
     client_send(req->client, &iov, 1);
+}
+
+struct refusal_copy *answer_refusal_new(void)
+{
+    return calloc(1, sizeof(struct refusal_copy));
 }
 
 enum status answer_begin(struct request *req)

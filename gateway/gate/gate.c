@@ -15,8 +15,9 @@
 /* Fields that are added to a head, the path of a backend, and what the same fields take once more. */
 #define ADDED_BYTES   4096
 #define TRIM_EVERY_US 250000
-/* What most requests keep while they wait for their image: ids, terms and a reservation of one limit. */
-#define REQUEST_BLOCK_BYTES 640
+/* What most requests keep while they wait for their image: ids, terms and a reservation of one limit.  A quarter of a block
+ * holds what counts the images of the answer. */
+#define REQUEST_BLOCK_BYTES 672
 /* Behind the largest head there is always room to read on. */
 #define SLAB_SPARE_BYTES 4096
 
@@ -229,7 +230,8 @@ enum status gate_open(const struct gate_terms *terms, struct gate **out)
     gate->buffer = malloc(gate->buffer_size);
     gate->scratch = malloc(gate->scratch_size);
     gate->loads = calloc((size_t)gate->backends->len, sizeof(*gate->loads));
-    if (gate->buffer && gate->scratch && gate->loads)
+    gate->refusal = answer_refusal_new();
+    if (gate->buffer && gate->scratch && gate->loads && gate->refusal)
         st = open_parts(gate, terms);
     if (st) {
         gate_end(gate);
@@ -269,6 +271,7 @@ void gate_free(struct gate **where)
     slab_pool_fini(&gate->slabs);
     stats_fini(&gate->stats);
     free(gate->loads);
+    free(gate->refusal);
     free(gate->scratch);
     free(gate->buffer);
     config_unref(&gate->config);

@@ -16,6 +16,7 @@
 #include "quota/quota.h"
 #include "quota/share.h"
 
+struct refusal_copy;
 struct request;
 
 /* Results of quota store calls, as a metric's label. */
@@ -58,6 +59,7 @@ struct gate {
     size_t buffer_size;
     char *scratch; /* owned: heads that are written here, and sent before the next one */
     size_t scratch_size;
+    struct refusal_copy *refusal; /* owned */
     struct shelf requests;
     struct shelf blocks;             /* of their arenas */
     struct reservation nothing_held; /* not written to, nor is the next one */

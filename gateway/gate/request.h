@@ -191,6 +191,8 @@ bool settle_gives_back(const struct request *req, int64_t used_images);
 /* settle.c: settles the reservation with so many images, if one is held.  With op, what comes back is on its way to the
  * store once this is ST_OK, or the op is done; without, it is sent when the turn ends. */
 enum status settle_quota(struct request *req, int64_t used_images, struct op *op);
+/* answer.c: what a worker's refusals are copied from; empty.  NULL: no memory.  For free(). */
+struct refusal_copy *answer_refusal_new(void);
 /* fields.c: the fields that the gateway adds to every answer, and the RateLimit fields where a limit was looked at. */
 void fields_write(struct request *req, struct text_out *out);
 /* forward.c: the heads that are passed on, in gate->scratch: to be sent, or kept, before it is used again.  TEXT_NONE: they

@@ -89,6 +89,30 @@ WHOLE_TEST(answer, shed_in_the_language_of_the_client)
     cr_assert(retry_after() >= 1 && retry_after() <= 60);
 }
 
+/* What one was told is kept for the next one: not what it was not told. */
+WHOLE_TEST(answer, each_of_many_is_told_its_own)
+{
+    static const struct {
+        const char *fields, *has, *lacks;
+    } cases[] = {
+        {"", "\r\ncontent-type: application/json\r\n", "content-language: ko\r\n"},
+        {"Accept-Language: ko\r\n", "지금은 이미지 생성을", "problem+json"},
+        {"Accept-Language: ko\r\nAccept: application/problem+json\r\n", "problem+json\r\n",
+         "\"error\":"},
+        {"Accept: application/problem+json\r\n", "problem+json\r\n", "content-language: ko"},
+        {"", "\"code\":\"server_is_overloaded\"", "problem+json"},
+    };
+
+    heat_all();
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+        c = scripted_client(&s, 65536, &far);
+        ask_with("free", cases[i / 2].fields);
+        FAR_HAS(far, "503 Service Unavailable");
+        FAR_HAS(far, cases[i / 2].has);
+        FAR_LACKS(far, cases[i / 2].lacks);
+    }
+}
+
 WHOLE_TEST(answer, head_request_gets_no_body)
 {
     far_say(far, "HEAD /nowhere HTTP/1.1\r\nHost: h\r\n\r\n");
