@@ -100,6 +100,8 @@ class Service:
         self.assertRefused(answer, 503, "service_limit")
         self.assertIsNone(answer.get("retry-after"))
         self.assertEqual(answer.get("x-should-retry"), "false")
+        line = gate.logged_as(answer.get("x-request-id"))
+        self.assertEqual((line["outcome"], line["phase"]), ("service_limit", "RESERVE"))
         self.assertEqual(gate.generate(size="8x8").status, 200)
         answer = gate.generate(size="8x8", fields={"Accept-Language": "ko"})
         self.assertRefused(answer, 503, "service_limit")
@@ -107,8 +109,6 @@ class Service:
         self.assertEqual(answer.error()["message"], "지금은 이미지 생성을 사용할 수 없습니다")
         self.assertTrue(0 < int(answer.get("retry-after")) <= 3630)
         self.assertIsNone(answer.get("ratelimit"))
-        line = gate.logged_as(answer.get("x-request-id"))
-        self.assertEqual((line["outcome"], line["phase"]), ("service_limit", "RESERVE"))
 
     def test_who_is_refused_pays_nothing(self):
         gate = self.own(service({"per_day": 1}))

@@ -32,18 +32,20 @@
  *
  * What is left out, so that this proves nothing about it: lengths of time and clocks (the tests with libfaketime do that);
  * rates, rolling windows and prices (property tests of core/); Redis losing what it had acknowledged (but see ROWS_LOST);
- * Cluster redirections; a disk that does not keep what it took; more than two gateways and two requests each.  The
- * embedded store is the case without links and leases: nothing is lost between worker and store but by a crash of both.
+ * Cluster redirections; a disk that does not keep what it took; more than two gateways and two requests each; of a team,
+ * links that break for longer than a lease while two gateways ask (too many states).  The embedded store is the case
+ * without links and leases: nothing is lost between worker and store but by a crash of both.
  *
  * What the model has shown, beyond what is promised:
  *
  *   ANY_LEASE     images whose commit was written in time, and reached Redis only after their lease, are delivered and
  *                 charged all the same: so many may be had beyond the limit.  Of all others the limit holds
  *   UNNOTICED     where a commit is done when it is written, link and gateway that die together can lose it
+ *   LATE          an ANEW that is done after the settle behind it, over a link that was given up before that, charges
+ *                 what nobody gets, so here none is late; and after two cuts for longer than a lease a RESERVE that is so
+ *                 late is a new hold of what was charged already.  Redis would have to read an older link last
  *   MUT_RENEW     a RENEW of an uncommitted hold that arrives after its COMMIT would take that back.  So a score only ever
  *                 grows (ZADD XX GT)
- *   MUT_NO_MARKER a tombstone that is only taken away lets a REVIVE that comes late, over an old link, charge twice.  So
- *                 whoever takes it leaves a mark
  *
  * The switches below describe what may go wrong; run.sh has the combinations.  MUT_* seed a defect: run.sh --mutations
  * shows that each is found. */
@@ -359,11 +361,7 @@ inline revive(h, x)
 #ifdef MUT_TAKES_NOT
     skip
 #else
-#ifdef MUT_NO_MARKER
-    tomb[h] = NO_TOMB
-#else
     tomb[h] = TAKEN
-#endif
 #endif
 }
 

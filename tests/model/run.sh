@@ -21,6 +21,9 @@ late-messages   -DCRASHES=1 -DLOSSES=1 -DLATE -DRENEWALS=1 -DNO_MIDNIGHT
 long-cuts       -DCRASHES=1 -DLOSSES=1 -DANY_LEASE -DNO_MIDNIGHT
 long-cuts-told  -DLOSSES=1 -DANY_LEASE -DACKNOWLEDGED -DNO_MIDNIGHT
 long-cuts-twice -DLOSSES=2 -DANY_LEASE -DNO_MIDNIGHT
+long-cuts-late  -DLOSSES=1 -DANY_LEASE -DLATE -DNO_MIDNIGHT
+long-cuts-team  -DANY_LEASE -DENDING=2 -DPARTS=2 -DLIMIT=2 -DTEAM_LIMIT=1 -DNO_MIDNIGHT
+long-cuts-alone -DCRASHES=1 -DLOSSES=1 -DANY_LEASE -DGATEWAYS=1 -DPARTS=2 -DLIMIT=2 -DTEAM_LIMIT=1 -DNO_MIDNIGHT
 rows-lost       -DCRASHES=1 -DROWS_LOST
 '
 # Seeded defects.  One of them is none: "commit: sent" does not promise to survive a link and a gateway that die together
