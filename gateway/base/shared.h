@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* shared.h - every value that threads share and change: who writes it, who reads it.  Besides these, threads share only
- * counted generations and mailboxes; what a quota store says of itself (quota/store.h); and cells with one writer each,
- * which others only look at: the counters of stats.h, the views of quota/share.h. */
+ * counted generations and mailboxes; what a quota store says of itself (quota/store.h), and an embedded one decides by,
+ * under its locks (quota/embedded.h); and cells with one writer each, which others only look at: the counters of stats.h,
+ * the views of quota/share.h. */
 #pragma once
 
 #include <stdatomic.h>
