@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* shared.h - every value that threads share and change: who writes it, who reads it.  Besides these, threads share only
- * counted generations and mailboxes; counters of stats.h have one writer each. */
+ * counted generations and mailboxes, and what an embedded quota store decides by, under its locks (quota/embedded.h);
+ * counters of stats.h have one writer each. */
 #pragma once
 
 #include <stdatomic.h>
