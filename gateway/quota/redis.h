@@ -169,8 +169,6 @@ void redis_quota_count(struct redis_quota *rq);
 void redis_requests_send(struct redis_quota *rq);
 /* A link is lost, or will not come up: those who wait are told. */
 void redis_requests_lost(struct redis_quota *rq);
-/* Something would be lost, or forgotten, were the links closed now. */
-bool redis_requests_are_due(const struct redis_quota *rq);
 /* After the links were closed. */
 void redis_requests_free(struct redis_quota *rq);
 
@@ -185,6 +183,8 @@ void redis_request_tie(struct redis_request *request, struct reservation *r, int
 void redis_request_untie(struct redis_request *request);
 /* The reservation is settled by that request: nothing is told to it any more. */
 void redis_request_tie_settle(struct redis_request *settle, struct reservation *r, int part);
+/* Something would be lost, or forgotten, were the links closed now. */
+bool redis_requests_are_due(const struct redis_quota *rq);
 /* An END is over; if it was a commit, its settle may go. */
 void redis_request_ended(struct redis_request *request);
 

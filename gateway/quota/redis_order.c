@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_order.c - what else of a bucket is under way, where a Cluster sends requests to and fro.      Runs on: worker.
+/* redis_order.c - what else is under way, also where a Cluster sends requests to and fro.      Runs on: worker.
  * One node answers in order; over several, and with some put off, it is the requests that must keep it. */
 
 #include "quota/redis.h"
@@ -87,4 +87,14 @@ void redis_request_ended(struct redis_request *request)
     redis_request_untie(request);
     if (settle && !list_is_empty(&settle->in_unsent))
         redis_requests_send(request->from);
+}
+
+bool redis_requests_are_due(const struct redis_quota *rq)
+{
+    if (rq->on_way > 0 || !list_is_empty(&rq->ops))
+        return true;
+    LIST_EACH (node, &rq->unsent)
+        if (!container_of(node, struct redis_request, in_unsent)->is_on_disk)
+            return true;
+    return false;
 }

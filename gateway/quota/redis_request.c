@@ -576,16 +576,6 @@ void redis_requests_lost(struct redis_quota *rq)
     }
 }
 
-bool redis_requests_are_due(const struct redis_quota *rq)
-{
-    if (rq->on_way > 0 || !list_is_empty(&rq->ops))
-        return true;
-    LIST_EACH (node, &rq->unsent)
-        if (!container_of(node, struct redis_request, in_unsent)->is_on_disk)
-            return true;
-    return false;
-}
-
 void redis_requests_free(struct redis_quota *rq)
 {
     int forgotten = 0;
