@@ -2,7 +2,8 @@
 /* route.c - paths to routes.      Runs on: control thread.  Pure. */
 #include "admin/route.h"
 
-enum status route_decode(struct text encoded, char *buf, size_t size, struct text *out)
+/* Decodes %XX (RFC 3986 2.1).  ST_OK or ST_INVALID: a bad escape, a NUL, or too long. */
+static enum status decode(struct text encoded, char *buf, size_t size, struct text *out)
 {
     size_t len = 0;
 
@@ -70,7 +71,7 @@ static bool try_route(const struct admin_route *route, enum http_method method, 
     out->methods |= 1U << route->method;
     if (route->method != method)
         return false;
-    if (param.ptr && route_decode(param, out->buf, sizeof(out->buf), &out->param))
+    if (param.ptr && decode(param, out->buf, sizeof(out->buf), &out->param))
         out->status = 404;
     else
         out->route = route;
@@ -109,8 +110,7 @@ enum status route_query(struct text query, struct text name, char *buf, size_t s
             return ST_INVALID;
         if (pair.len == key.len)
             return ST_INVALID;
-        st = route_decode((struct text){pair.ptr + key.len + 1, pair.len - key.len - 1}, buf, size,
-                          out);
+        st = decode((struct text){pair.ptr + key.len + 1, pair.len - key.len - 1}, buf, size, out);
         if (st)
             return st;
     }

@@ -64,5 +64,3 @@ void route_find(const struct admin_table *tables, int tables_len, enum http_meth
  * there; ST_INVALID: it is there twice, too long, or not encoded well. */
 MUST_CHECK enum status route_query(struct text query, struct text name, char *buf, size_t size,
                                    struct text *out);
-/* Decodes %XX (RFC 3986 2.1).  ST_OK or ST_INVALID: a bad escape, a NUL, or too long. */
-MUST_CHECK enum status route_decode(struct text encoded, char *buf, size_t size, struct text *out);

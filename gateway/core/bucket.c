@@ -95,8 +95,13 @@ struct bucket_answer bucket_take(const struct limit_rule *rule, int64_t tat_us, 
 int64_t bucket_give(const struct limit_rule *rule, int64_t tat_us, int64_t units,
                     int64_t charged_at_us, int64_t now_us)
 {
+    return bucket_give_us(tat_us, bucket_cost_us(rule, units), charged_at_us, now_us);
+}
+
+int64_t bucket_give_us(int64_t tat_us, int64_t cost_us, int64_t charged_at_us, int64_t now_us)
+{
     int64_t gone_us = MAX(now_us, 0) - MIN(MAX(charged_at_us, 0), MAX(now_us, 0));
-    int64_t back_us = bucket_cost_us(rule, units) - gone_us;
+    int64_t back_us = cost_us - gone_us;
 
     return back_us <= 0 ? tat_us : MAX(tat_us - MIN(back_us, MAX(tat_us, 0)), 0);
 }

@@ -37,6 +37,8 @@ struct bucket_answer bucket_take(const struct limit_rule *rule, int64_t tat_us, 
  * second and the refunds together at least as fast. */
 int64_t bucket_give(const struct limit_rule *rule, int64_t tat_us, int64_t units,
                     int64_t charged_at_us, int64_t now_us);
+/* The same of units whose cost is known. */
+int64_t bucket_give_us(int64_t tat_us, int64_t cost_us, int64_t charged_at_us, int64_t now_us);
 
 /* ROLLING: counts in slots of a twelfth of the period, rounded up; slot is the number of the newest. */
 #define ROLLING_SLOTS 12

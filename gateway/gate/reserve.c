@@ -39,7 +39,7 @@ bool reserve_is_denied(struct request *req, const struct terms *terms)
 /* The store is down: what its tier may have without it. */
 static enum status fall_back(struct request *req)
 {
-    if (req->terms->on_store_down != STORE_DOWN_LOCAL || req->is_local)
+    if (req->terms->on_store_down != STORE_DOWN_LOCAL)
         return ST_UNAVAILABLE;
     stats_add(&req->gate->stats, STAT_STORE_OPS, STORE_OP_FAILED, 1);
     req->is_local = true;

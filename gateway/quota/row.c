@@ -37,7 +37,8 @@ static struct row_shape shape_of(const struct limit *limit)
     return row_shape(limit->rule.measure);
 }
 
-int64_t limit_amount(const struct limit *limit, int64_t images)
+/* Grains, microseconds or images, as kind and measure say, that so many images take. */
+static int64_t amount_of(const struct limit *limit, int64_t images)
 {
     int64_t units = images * limit->image_units;
 
@@ -89,7 +90,7 @@ struct charge charge_of(const struct limit *limit, int64_t images, int64_t now_u
     const struct limit_rule *rule = &limit->rule;
     struct charge charge = {
         .subject = limit->subject,
-        .amount = limit_amount(limit, images),
+        .amount = amount_of(limit, images),
         .kind = rule->kind,
         .measure = rule->measure,
     };
@@ -189,8 +190,7 @@ void row_give(struct row *row, const struct charge *charge, int64_t images, int6
         rolling_give(&row->rolling, charge->slot, amount * shape.grain_units);
         return;
     case LIMIT_RATE:
-        amount -= MAX(now_us - charge->at_us, 0);
-        row->number -= MIN(MAX(amount, 0), row->number);
+        row->number = bucket_give_us(row->number, amount, charge->at_us, now_us);
         return;
     }
 }

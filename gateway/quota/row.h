@@ -43,8 +43,6 @@ struct charge {
     uint32_t measure;  /* enum limit_measure */
 };
 
-/* Grains, microseconds or images, as kind and measure say, that so many images take. */
-int64_t limit_amount(const struct limit *limit, int64_t images);
 struct charge charge_of(const struct limit *limit, int64_t images, int64_t now_us);
 /* Grains that the rule allows, without grants; RATE: microseconds that the TAT may be ahead. */
 int64_t limit_allowed(const struct limit *limit);

@@ -182,17 +182,6 @@ bool redis_route_is_up(const struct redis_route *route)
     return false;
 }
 
-bool redis_route_is_busy(const struct redis_route *route)
-{
-    for (int i = 0; i < route->nodes_len; i++) {
-        const struct redis_link *link = &route->nodes[i]->link;
-
-        if (!list_is_empty(&link->calls) || !list_is_empty(&link->unreplicated))
-            return true;
-    }
-    return false;
-}
-
 /* --- errors --- */
 
 static bool begins(const char *error, const char *word)

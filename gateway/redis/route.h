@@ -53,8 +53,6 @@ void redis_route_close(struct redis_route *route);
 struct redis_link *redis_route_link(struct redis_route *route, uint32_t bucket);
 /* Decisions can be had for some bucket at least. */
 bool redis_route_is_up(const struct redis_route *route);
-/* Calls are on their way. */
-bool redis_route_is_busy(const struct redis_route *route);
 
 /* What an error reply means for whoever sent the call. */
 enum redis_route_verdict {
