@@ -25,7 +25,7 @@ static enum status status_of_transfer(int error)
 
 static enum status socket_read(struct stream *s, void *buf, size_t size, size_t *out_len)
 {
-    ssize_t len = read(s->fd, buf, size);
+    ssize_t len = recv(s->fd, buf, size, 0);
 
     if (len < 0)
         return status_of_transfer(errno);

@@ -98,7 +98,7 @@ class Slice:
     def __init__(self, cpu_us, redis_us, foreign_s, result):
         self.cpu_us, self.redis_us = cpu_us, redis_us       # a request
         self.foreign_s, self.seconds = foreign_s, result["seconds"]     # of it, the core under test served others
-        self.per_second = result["per_second"]
+        self.answered, self.per_second = result["answered"], result["per_second"]
         self.p50, self.p99 = result["latency_us"]["p50"], result["latency_us"]["p99"]
         self.statuses = result["statuses"]
 

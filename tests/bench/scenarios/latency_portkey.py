@@ -8,5 +8,5 @@ class LatencyPortkey(Latency):
     name = "latency-portkey"
     title = "Latency added at 200 requests a second, with Portkey's gateway"
     systems = (Direct, Nginx, MeltguardRedis, Portkey)
-    goals = p50_goals = {}
+    goals = {}
     load = {"rate": 200, "connections": 16}

@@ -8,6 +8,7 @@ SLICE = ACCOUNTS * EACH // ROUNDS
 
 
 class Mixed(Race):
+    """The first slices admit nearly all, the last ones nearly none: what counts is the CPU time of all together."""
     name = "mixed"
     title = "Three a day: 100,000 accounts ask five times each, in random order"
     systems = (Nginx, HaproxyLimit, NginxLua, MeltguardRedis, Meltguard)
@@ -21,6 +22,10 @@ class Mixed(Race):
         """Each slice goes on in the order where the last one ended; the last one takes what is left."""
         rest = ACCOUNTS * EACH - SLICE * (ROUNDS - 1)
         return {**self.load, "skip": i * SLICE, "requests": SLICE if i < ROUNDS - 1 else rest}
+
+    def judge(self, system, mine, slices):
+        own, base = (sum(one.cpu_us * one.answered for one in some) for some in (mine, slices[Nginx.name]))
+        return self.row(system, own / base, cells=self.cells(mine, system.uses_redis))
 
     def check(self, running, slices, outcome):
         """Exact: three for everybody, and not one more."""
