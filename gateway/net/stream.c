@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -23,9 +24,21 @@ static enum status status_of_transfer(int error)
     return error == EAGAIN || error == EINTR ? ST_PENDING : ST_UNAVAILABLE;
 }
 
+/* recv() and send() of libc are points where a thread may be cancelled, which costs each of them two atomic operations.
+ * No thread is. */
+static ssize_t receive_now(int fd, void *buf, size_t size)
+{
+    return syscall(SYS_recvfrom, fd, buf, size, 0, NULL, NULL);
+}
+
+static ssize_t send_now(int fd, const void *buf, size_t len)
+{
+    return syscall(SYS_sendto, fd, buf, len, MSG_NOSIGNAL, NULL, 0);
+}
+
 static enum status socket_read(struct stream *s, void *buf, size_t size, size_t *out_len)
 {
-    ssize_t len = recv(s->fd, buf, size, 0);
+    ssize_t len = receive_now(s->fd, buf, size);
 
     if (len < 0)
         return status_of_transfer(errno);
@@ -53,12 +66,12 @@ static size_t join(const struct iovec *iov, int iov_len, char buf[JOIN_BYTES])
 static ssize_t send_all(int fd, const struct iovec *iov, int iov_len)
 {
     if (iov_len == 1)
-        return send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+        return send_now(fd, iov->iov_base, iov->iov_len);
     char buf[JOIN_BYTES];
     size_t len = join(iov, iov_len, buf);
 
     if (len > 0)
-        return send(fd, buf, len, MSG_NOSIGNAL);
+        return send_now(fd, buf, len);
     struct msghdr message = {
         .msg_iov = (struct iovec *)iov,
         .msg_iovlen = (size_t)MIN(iov_len, IOV_MAX),
