@@ -33,7 +33,18 @@ static inline bool text_equal_nocase(struct text a, struct text b)
 }
 
 bool text_starts_with(struct text t, struct text prefix);
-struct text text_trim(struct text t); /* drops spaces and tabs (RFC 9110 OWS) at both ends */
+
+/* Drops spaces and tabs (RFC 9110 OWS) at both ends. */
+static inline struct text text_trim(struct text t)
+{
+    while (t.len > 0 && (t.ptr[0] == ' ' || t.ptr[0] == '\t')) {
+        t.ptr++;
+        t.len--;
+    }
+    while (t.len > 0 && (t.ptr[t.len - 1] == ' ' || t.ptr[t.len - 1] == '\t'))
+        t.len--;
+    return t;
+}
 
 /* Cuts the next element off *rest at the separator; elements are trimmed and may be empty, but a separator at the very
  * end is followed by none.  False when *rest is used up. */
@@ -59,10 +70,16 @@ struct text_out {
 void text_out_init(struct text_out *out, char *buf, size_t size);
 void text_out_add_part(struct text_out *out, struct text t);
 
+/* Is there room for so many bytes, and the NUL? */
+static inline bool text_out_fits(const struct text_out *out, size_t len)
+{
+    return !out->is_full && out->size - out->len > len;
+}
+
 /* Inline, so that a literal costs a few stores. */
 static inline void text_out_add(struct text_out *out, struct text t)
 {
-    if (out->is_full || out->size - out->len <= t.len) {
+    if (!text_out_fits(out, t.len)) {
         text_out_add_part(out, t);
         return;
     }
