@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <time.h>
 
-/* The longest decimal of an int64_t: a sign and 19 digits. */
+/* The longest decimal of 64 bits. */
 #define INT_DIGITS_MAX 20
 /* So many digits make no number that a uint64_t does not hold. */
 #define SAFE_DIGITS 19
@@ -271,35 +271,48 @@ static size_t digits_of(uint64_t value)
     return least + (value >= powers[least]);
 }
 
-/* Two digits at a time: divisions are what this costs. */
-static void print_digits(char *end, uint64_t rest)
+/* Two digits at a time, from the last: divisions are what this costs, those of 64 bits most. */
+static void print_digits(char *end, uint64_t value)
 {
+    for (; value > UINT32_MAX; value /= 100) {
+        end -= 2;
+        memcpy(end, two_digits + 2 * (value % 100), 2);
+    }
+    uint32_t rest = (uint32_t)value;
+
     for (; rest >= 100; rest /= 100) {
         end -= 2;
-        memcpy(end, two_digits + 2 * (rest % 100), 2);
+        memcpy(end, two_digits + 2 * (size_t)(rest % 100), 2);
     }
     if (rest >= 10)
-        memcpy(end - 2, two_digits + 2 * rest, 2);
+        memcpy(end - 2, two_digits + 2 * (size_t)rest, 2);
     else
         end[-1] = (char)('0' + rest);
 }
 
+/* Where it may be negative, or there may be no room. */
+static void out_any_int(struct text_out *out, int64_t value)
+{
+    char digits[INT_DIGITS_MAX];
+    /* Negated as unsigned: INT64_MIN has no positive counterpart. */
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    size_t len = digits_of(rest);
+
+    if (value < 0)
+        text_out_char(out, '-');
+    print_digits(digits + len, rest);
+    text_out_add(out, (struct text){digits, len});
+}
+
 void text_out_int(struct text_out *out, int64_t value)
 {
-    bool is_negative = value < 0;
-    /* Negated as unsigned: INT64_MIN has no positive counterpart. */
-    uint64_t rest = is_negative ? 0 - (uint64_t)value : (uint64_t)value;
-    size_t len = digits_of(rest) + is_negative;
-    char digits[INT_DIGITS_MAX];
-    char *first = text_out_fits(out, len) ? out->buf + out->len : digits;
-
-    if (is_negative)
-        first[0] = '-';
-    print_digits(first + len, rest);
-    if (first == digits) {
-        text_out_add_part(out, (struct text){digits, len});
+    if (value < 0 || !text_out_fits(out, INT_DIGITS_MAX)) {
+        out_any_int(out, value);
         return;
     }
+    size_t len = digits_of((uint64_t)value);
+
+    print_digits(out->buf + out->len + len, (uint64_t)value);
     out->len += len;
     out->buf[out->len] = '\0';
 }
@@ -364,22 +377,37 @@ static uint64_t hex_digits(uint32_t bytes)
     return htole64(nibbles + ONES * '0' + past_nine * ('a' - '9' - 1));
 }
 
+/* Where the last word is not whole, or there may be no room. */
+static void out_any_hex(struct text_out *out, const char *at, size_t len)
+{
+    while (len > 0) {
+        uint32_t word = 0;
+        size_t part = MIN(len, sizeof(word));
+
+        memcpy(&word, at, part);
+        uint64_t digits = hex_digits(word);
+        text_out_add(out, (struct text){(const char *)&digits, 2 * part});
+        at += part;
+        len -= part;
+    }
+}
+
 void text_out_hex(struct text_out *out, const void *bytes, size_t len)
 {
     const char *at = bytes;
+    uint32_t word;
 
-    for (; len >= sizeof(uint32_t); at += sizeof(uint32_t), len -= sizeof(uint32_t)) {
-        uint32_t word;
+    if (len % sizeof(word) != 0 || !text_out_fits(out, 2 * len)) {
+        out_any_hex(out, at, len);
+        return;
+    }
+    for (const char *end = at + len; at < end; at += sizeof(word)) {
         memcpy(&word, at, sizeof(word));
         uint64_t digits = hex_digits(word);
-        text_out_add(out, (struct text){(const char *)&digits, sizeof(digits)});
+        memcpy(out->buf + out->len, &digits, sizeof(digits));
+        out->len += sizeof(digits);
     }
-    if (len > 0) {
-        uint32_t word = 0;
-        memcpy(&word, at, len);
-        uint64_t digits = hex_digits(word);
-        text_out_add(out, (struct text){(const char *)&digits, 2 * len});
-    }
+    out->buf[out->len] = '\0';
 }
 
 struct text text_out_text(const struct text_out *out)
