@@ -169,18 +169,20 @@ size_t text_utf8_len(struct text t)
     return len;
 }
 
-/* Of the bytes that do not stand for themselves in a JSON string, the top bits; those above the first may be wrong.  The
- * first byte of the text is the lowest.  A subtraction borrows into the top bit of bytes that are less than what is
- * subtracted; see "Bit Twiddling Hacks", hasless(). */
-static uint64_t escaped_bytes(const char *at)
+/* The top bit of each byte of a word that is less than n, which is 0x80 at most; bytes above such a one, and those from
+ * 0x80 on, may show it, too.  See "Bit Twiddling Hacks", hasless(). */
+static uint64_t bytes_below(uint64_t word, uint64_t n)
 {
-    uint64_t word = le64toh(word_at(at));
-    uint64_t controls = word - ONES * 0x20;
-    uint64_t quotes = (word ^ ONES * '"') - ONES;
-    uint64_t backslashes = (word ^ ONES * '\\') - ONES;
+    return word - ONES * n;
+}
 
-    /* Those of bytes from 0x80 on are set in any case. */
-    return (controls | quotes | backslashes | word) & TOPS;
+/* Of the bytes that do not stand for themselves in a JSON string, the top bits; those above the first may be wrong.  The
+ * first byte of the text is the lowest. */
+static uint64_t escaped_bytes(uint64_t word)
+{
+    return (bytes_below(word, 0x20) | bytes_below(word ^ ONES * '"', 1) |
+            bytes_below(word ^ ONES * '\\', 1) | word) &
+           TOPS;
 }
 
 static bool is_plain(char c)
@@ -197,6 +199,12 @@ static size_t short_plain_len(struct text t)
     return at;
 }
 
+/* Where the first byte with such a bit is. */
+static size_t first_marked(uint64_t tops)
+{
+    return (size_t)__builtin_ctzll(tops) / 8;
+}
+
 size_t text_plain_len(struct text t)
 {
     const size_t step = sizeof(uint64_t);
@@ -206,9 +214,46 @@ size_t text_plain_len(struct text t)
     for (size_t at = 0; at < t.len; at += step) {
         /* The last word overlaps the one before. */
         size_t from = MIN(at, t.len - step);
-        uint64_t escaped = escaped_bytes(t.ptr + from);
+        uint64_t escaped = escaped_bytes(le64toh(word_at(t.ptr + from)));
         if (escaped)
-            return from + (size_t)__builtin_ctzll(escaped) / 8;
+            return from + first_marked(escaped);
+    }
+    return t.len;
+}
+
+/* As escaped_bytes(): 0x7f is below 1 once all its bits are turned. */
+static uint64_t hidden_bytes(uint64_t word, char other)
+{
+    return (bytes_below(word, 0x21) | bytes_below(word ^ ONES * 0x7f, 1) |
+            bytes_below(word ^ ONES * (unsigned char)other, 1) | word) &
+           TOPS;
+}
+
+static bool is_visible(char c, char other)
+{
+    return (unsigned char)c > 0x20 && (unsigned char)c < 0x7f && c != other;
+}
+
+static size_t short_visible_len(struct text t, char other)
+{
+    size_t at = 0;
+
+    while (at < t.len && is_visible(t.ptr[at], other))
+        at++;
+    return at;
+}
+
+size_t text_visible_len(struct text t, char other)
+{
+    const size_t step = sizeof(uint64_t);
+
+    if (t.len < step)
+        return short_visible_len(t, other);
+    for (size_t at = 0; at < t.len; at += step) {
+        size_t from = MIN(at, t.len - step);
+        uint64_t hidden = hidden_bytes(le64toh(word_at(t.ptr + from)), other);
+        if (hidden)
+            return from + first_marked(hidden);
     }
     return t.len;
 }

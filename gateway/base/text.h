@@ -57,6 +57,8 @@ MUST_CHECK enum status text_to_u64(struct text t, uint64_t *out);
 size_t text_utf8_len(struct text t);
 /* How many bytes from the start are printable ASCII that a JSON string holds as it is: no quote, no backslash. */
 size_t text_plain_len(struct text t);
+/* How many bytes from the start are ASCII and neither a blank, a control character nor this one, which is ASCII, too. */
+size_t text_visible_len(struct text t, char other);
 
 /* A bounded output buffer.  Once something did not fit, is_full is set, the rest is dropped, and the caller checks once
  * at the end.  buf is always NUL-terminated when size > 0; len never counts the NUL. */

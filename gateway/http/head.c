@@ -2,34 +2,59 @@
 /* head.c - questions about a parsed head, and which of its fields stop here. */
 #include "http/head.h"
 
-#include <limits.h>
+#include <string.h>
 
-#define LETTER_AND_LEN(letter, len) ((size_t)(unsigned char)(letter) << 8 | (len))
+/* Longer than the longest name that has a number. */
+#define NAME_LEN_END 32
+
+static const struct text names[HTTP_NAMES_LEN] = {
+#define X(id, letter, literal) [NAME_##id] = {literal, sizeof(literal) - 1},
+    HTTP_NAME_TABLE(X)
+#undef X
+};
 
 enum http_name http_name_of(struct text name)
 {
-    if (name.len == 0 || name.len > UCHAR_MAX)
-        return NAME_OTHER;
-    switch (LETTER_AND_LEN(name.ptr[0] | 0x20, name.len)) {
-#define X(id, letter, literal)                                                                     \
-    case LETTER_AND_LEN(letter, sizeof(literal) - 1):                                              \
-        return http_name_equal(name, TEXT(literal)) ? NAME_##id : NAME_OTHER;
+    /* The only one that it can be. */
+    static const unsigned char by_letter_and_len['z' - 'a' + 1][NAME_LEN_END] = {
+#define X(id, letter, literal) [(letter) - 'a'][sizeof(literal) - 1] = NAME_##id,
         HTTP_NAME_TABLE(X)
 #undef X
-    default:
+    };
+
+    if (name.len == 0 || name.len >= NAME_LEN_END)
         return NAME_OTHER;
-    }
+    unsigned letter = (unsigned char)(name.ptr[0] | 0x20) - (unsigned)'a';
+    enum http_name id = letter <= 'z' - 'a' ? by_letter_and_len[letter][name.len] : NAME_OTHER;
+
+    return id && text_same_nocase(name.ptr, names[id].ptr, name.len) ? id : NAME_OTHER;
 }
 
 struct text http_name_text(enum http_name id)
 {
-    static const struct text names[] = {{NULL, 0},
-#define X(id, letter, literal) {literal, sizeof(literal) - 1},
-                                        HTTP_NAME_TABLE(X)
-#undef X
-    };
-
     return names[id];
+}
+
+void head_clear(struct http_head *head)
+{
+    memset(head, 0, offsetof(struct http_head, first));
+    head->content_length = -1;
+}
+
+void head_add(struct http_head *head, struct text name, struct text value)
+{
+    int i = head->fields_len;
+    enum http_name id = http_name_of(name);
+
+    ASSERT(i < HEAD_FIELDS_MAX);
+    head->fields[i] = (struct http_field){.name = name, .value = value, .id = id};
+    head->fields_len = i + 1;
+    if (head_has(head, id)) {
+        head->repeated_names |= HTTP_NAME_BIT(id);
+        return;
+    }
+    head->names |= HTTP_NAME_BIT(id);
+    head->first[id] = (unsigned char)i;
 }
 
 struct text head_field(const struct http_head *head, struct text name)
@@ -77,25 +102,29 @@ static void mark_named(struct http_head *head, struct text option)
     }
 }
 
+static void mark_all_named(struct http_head *head, struct text options)
+{
+    struct text option;
+
+    while (text_next(&options, ',', &option)) {
+        if (option.len > 0)
+            mark_named(head, option);
+    }
+}
+
 void head_mark_hop_by_hop(struct http_head *head)
 {
-    bool has_options = false;
+    const uint32_t of_one_hop = HTTP_NAME_BIT(NAME_HOST) - HTTP_NAME_BIT(NAME_OTHER + 1);
 
+    if (!(head->names & of_one_hop))
+        return;
     for (int i = 0; i < head->fields_len; i++) {
         struct http_field *field = &head->fields[i];
 
-        field->is_hop_by_hop = field->id != NAME_OTHER && field->id < NAME_HOST;
-        has_options = has_options || field->id == NAME_CONNECTION;
-    }
-    for (int i = 0; has_options && i < head->fields_len; i++) {
-        if (head->fields[i].id != NAME_CONNECTION)
-            continue;
-        struct text rest = head->fields[i].value;
-        struct text option;
-        while (text_next(&rest, ',', &option)) {
-            if (option.len > 0)
-                mark_named(head, option);
-        }
+        if (of_one_hop & HTTP_NAME_BIT(field->id))
+            field->is_hop_by_hop = true;
+        if (field->id == NAME_CONNECTION)
+            mark_all_named(head, field->value);
     }
 }
 
@@ -143,5 +172,18 @@ const char *http_reason(int status)
 #undef X
     default:
         return "Unknown";
+    }
+}
+
+struct text http_status_line(int status)
+{
+    switch (status) {
+#define X(number, reason)                                                                          \
+    case number:                                                                                   \
+        return TEXT("HTTP/1.1 " #number " " reason "\r\n");
+        REASON_TABLE(X)
+#undef X
+    default:
+        return TEXT_NONE;
     }
 }

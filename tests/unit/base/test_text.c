@@ -208,6 +208,24 @@ Test(text, plain_len)
     cr_assert_eq(text_plain_len(TEXT_NONE), 0);
 }
 
+Test(text, visible_len)
+{
+    char bytes[24];
+
+    for (size_t len = 0; len <= sizeof(bytes); len++)
+        for (size_t at = 0; at < len; at++)
+            for (int byte = 0; byte < 256; byte++) {
+                bool is_visible = byte > 0x20 && byte < 0x7f && byte != '#';
+                memset(bytes, 'a', sizeof(bytes));
+                bytes[at] = (char)byte;
+                bytes[len - 1] = at == len - 1 ? (char)byte : '#';
+                size_t expected = is_visible ? len - (at < len - 1) : at;
+                cr_assert_eq(text_visible_len((struct text){bytes, len}, '#'), expected,
+                             "%d at %zu of %zu", byte, at, len);
+            }
+    cr_assert_eq(text_visible_len(TEXT_NONE, '#'), 0);
+}
+
 Test(text, out_is_bounded)
 {
     char buf[5] = "####";
