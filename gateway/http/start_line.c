@@ -199,7 +199,6 @@ enum http_fault request_line_parse(const struct http_limits *limits, struct text
 enum http_fault status_line_parse(struct text line, struct http_head *head)
 {
     struct text version = {line.ptr, MIN(line.len, sizeof("HTTP/1.1") - 1)};
-    const char *status = line.ptr + STATUS_AT;
 
     if (!text_starts_with(line, TEXT("HTTP/")) || !drop_cr(&line))
         return HTTP_FAULT_MALFORMED;
@@ -208,8 +207,10 @@ enum http_fault status_line_parse(struct text line, struct http_head *head)
     enum http_fault fault = parse_version(version, head);
     if (fault)
         return fault;
-    if (line.len < STATUS_END || (line.len > STATUS_END && line.ptr[STATUS_END] != ' ') ||
-        status[0] < '1' || status[0] > '5' || !is_digit(status[1]) || !is_digit(status[2]))
+    if (line.len < STATUS_END || (line.len > STATUS_END && line.ptr[STATUS_END] != ' '))
+        return HTTP_FAULT_MALFORMED;
+    const char *status = line.ptr + STATUS_AT;
+    if (status[0] < '1' || status[0] > '5' || !is_digit(status[1]) || !is_digit(status[2]))
         return HTTP_FAULT_MALFORMED;
     head->status = (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
     for (size_t i = STATUS_END; i < line.len; i++) {
