@@ -19,9 +19,9 @@ static void note_options(struct options *options, struct text list)
 
     while (text_next(&list, ',', &option)) {
         options->len++;
-        options->closes |= http_name_equal(option, TEXT("close"));
-        options->keeps |= http_name_equal(option, TEXT("keep-alive"));
-        options->upgrades |= http_name_equal(option, TEXT("upgrade"));
+        options->closes |= text_equal_nocase(option, TEXT("close"));
+        options->keeps |= text_equal_nocase(option, TEXT("keep-alive"));
+        options->upgrades |= text_equal_nocase(option, TEXT("upgrade"));
     }
 }
 
@@ -41,7 +41,7 @@ static bool expects_continue(const struct http_head *head)
     for (int i = 0; head_has(head, NAME_EXPECT) && i < head->fields_len; i++) {
         const struct http_field *field = &head->fields[i];
 
-        if (field->id == NAME_EXPECT && http_name_equal(field->value, TEXT("100-continue")))
+        if (field->id == NAME_EXPECT && text_equal_nocase(field->value, TEXT("100-continue")))
             return true;
     }
     return false;
@@ -88,7 +88,7 @@ static enum http_fault judge_coding(struct http_head *head)
     if (head->minor_version == 0)
         return HTTP_FAULT_MALFORMED;
     if (head_repeats(head, NAME_TRANSFER_ENCODING) ||
-        !http_name_equal(head_value(head, NAME_TRANSFER_ENCODING), TEXT("chunked")))
+        !text_equal_nocase(head_value(head, NAME_TRANSFER_ENCODING), TEXT("chunked")))
         return HTTP_FAULT_NOT_IMPLEMENTED;
     head->is_chunked = true;
     return HTTP_FAULT_NONE;

@@ -13,7 +13,35 @@ static const struct text names[HTTP_NAMES_LEN] = {
 #undef X
 };
 
-enum http_name http_name_of(struct text name)
+/* Is it that name of the table, in any case?  In those stand small letters, which alone have the bit 0x40, and hyphens. */
+static inline bool is_same_word(uint64_t word, uint64_t lower)
+{
+    const uint64_t letter_bits = UINT64_C(0x4040404040404040);
+
+    return ((word ^ lower) & ~((lower & letter_bits) >> 1)) == 0;
+}
+
+static inline bool is_name(const char *at, const char *lower, size_t len)
+{
+    uint64_t word, lower_word;
+    const size_t step = sizeof(word);
+
+    for (size_t i = 0; len < step && i < len; i++) {
+        if (!is_same_word((unsigned char)at[i], (unsigned char)lower[i]))
+            return false;
+    }
+    for (size_t i = 0; len >= step && i < len; i += step) {
+        /* The last word overlaps the one before. */
+        size_t from = MIN(i, len - step);
+        memcpy(&word, at + from, step);
+        memcpy(&lower_word, lower + from, step);
+        if (!is_same_word(word, lower_word))
+            return false;
+    }
+    return true;
+}
+
+static inline enum http_name number_of(struct text name)
 {
     /* The only one that it can be. */
     static const unsigned char by_letter_and_len['z' - 'a' + 1][NAME_LEN_END] = {
@@ -27,7 +55,12 @@ enum http_name http_name_of(struct text name)
     unsigned letter = (unsigned char)(name.ptr[0] | 0x20) - (unsigned)'a';
     enum http_name id = letter <= 'z' - 'a' ? by_letter_and_len[letter][name.len] : NAME_OTHER;
 
-    return id && text_same_nocase(name.ptr, names[id].ptr, name.len) ? id : NAME_OTHER;
+    return id && is_name(name.ptr, names[id].ptr, name.len) ? id : NAME_OTHER;
+}
+
+enum http_name http_name_of(struct text name)
+{
+    return number_of(name);
 }
 
 struct text http_name_text(enum http_name id)
@@ -44,7 +77,7 @@ void head_clear(struct http_head *head)
 void head_add(struct http_head *head, struct text name, struct text value)
 {
     int i = head->fields_len;
-    enum http_name id = http_name_of(name);
+    enum http_name id = number_of(name);
 
     ASSERT(i < HEAD_FIELDS_MAX);
     head->fields[i] = (struct http_field){.name = name, .value = value, .id = id};
@@ -60,7 +93,7 @@ void head_add(struct http_head *head, struct text name, struct text value)
 struct text head_field(const struct http_head *head, struct text name)
 {
     for (int i = 0; i < head->fields_len; i++) {
-        if (http_name_equal(head->fields[i].name, name))
+        if (text_equal_nocase(head->fields[i].name, name))
             return head->fields[i].value;
     }
     return TEXT_NONE;
@@ -71,19 +104,19 @@ int head_field_count(const struct http_head *head, struct text name)
     int count = 0;
 
     for (int i = 0; i < head->fields_len; i++)
-        count += http_name_equal(head->fields[i].name, name);
+        count += text_equal_nocase(head->fields[i].name, name);
     return count;
 }
 
 bool head_list_has(const struct http_head *head, struct text name, struct text token)
 {
     for (int i = 0; i < head->fields_len; i++) {
-        if (!http_name_equal(head->fields[i].name, name))
+        if (!text_equal_nocase(head->fields[i].name, name))
             continue;
         struct text rest = head->fields[i].value;
         struct text element;
         while (text_next(&rest, ',', &element)) {
-            if (http_name_equal(element, token))
+            if (text_equal_nocase(element, token))
                 return true;
         }
     }
@@ -97,7 +130,7 @@ static void mark_named(struct http_head *head, struct text option)
     if (id == NAME_HOST || id == NAME_CONTENT_LENGTH)
         return;
     for (int i = 0; i < head->fields_len; i++) {
-        if (http_name_equal(head->fields[i].name, option))
+        if (text_equal_nocase(head->fields[i].name, option))
             head->fields[i].is_hop_by_hop = true;
     }
 }

@@ -22,7 +22,7 @@ enum http_method {
 };
 
 /* Fields that are looked for in every head: known by number, once it is parsed.  Of the first group none is passed on
- * (head_mark_hop_by_hop).  No two begin with the same letter and are as long. */
+ * (head_mark_hop_by_hop).  Names are small letters and hyphens; no two begin with the same letter and are as long. */
 /* clang-format off */
 #define HTTP_NAME_TABLE(X)                                                                         \
     X(CONNECTION,                'c', "connection")                                                \
@@ -94,14 +94,6 @@ struct http_head {
     struct http_field fields[HEAD_FIELDS_MAX];
 };
 
-/* Names, tokens and options are compared without case.  Lengths or first letters differ nearly always: compared first,
- * inline, the letters as far as case does not change them. */
-static inline bool http_name_equal(struct text a, struct text b)
-{
-    if (a.len != b.len)
-        return false;
-    return a.len == 0 || (((a.ptr[0] ^ b.ptr[0]) & ~0x20) == 0 && text_equal_nocase(a, b));
-}
 /* Which of the table it is. */
 enum http_name http_name_of(struct text name);
 /* In lower case. */

@@ -20,6 +20,22 @@ static void set_fields(const char *const (*fields)[2], int len)
         add_field(fields[i][0], fields[i][1]);
 }
 
+/* With any other byte at any place it is another name. */
+static void expect_no_other_letter(char *upper, size_t len, enum http_name id)
+{
+    for (size_t i = 0; i < len; i++) {
+        char was = upper[i];
+
+        for (int byte = 0; byte < 256; byte++) {
+            upper[i] = (char)byte;
+            bool is_same = toupper(byte) == was;
+            cr_expect_eq(http_name_of((struct text){upper, len}) == id, is_same, "%d at %zu of %s",
+                         byte, i, http_name_text(id).ptr);
+        }
+        upper[i] = was;
+    }
+}
+
 Test(head, names_are_known)
 {
     static const char *const others[] = {"", "x", "hosts", "hast", "x-forwarded-fox", "viA "};
@@ -32,6 +48,7 @@ Test(head, names_are_known)
             upper[i] = (char)toupper((unsigned char)name.ptr[i]);
         cr_expect_eq(http_name_of(name), id, "%s", name.ptr);
         cr_expect_eq(http_name_of((struct text){upper, name.len}), id, "%s", name.ptr);
+        expect_no_other_letter(upper, name.len, id);
     }
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         cr_expect_eq(http_name_of(text_of(others[i])), NAME_OTHER, "%s", others[i]);
