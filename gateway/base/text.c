@@ -3,12 +3,11 @@
 #include "base/text.h"
 
 #include <endian.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 
-/* The longest decimal of 64 bits. */
-#define INT_DIGITS_MAX 20
 /* So many digits make no number that a uint64_t does not hold. */
 #define SAFE_DIGITS 19
 
@@ -22,11 +21,6 @@
 /* clang-format on */
 static const char two_digits[] =
     TEN(0) TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6) TEN(7) TEN(8) TEN(9);
-
-struct text text_of(const char *cstr)
-{
-    return cstr ? (struct text){cstr, strlen(cstr)} : TEXT_NONE;
-}
 
 static unsigned char lower(char c)
 {
@@ -335,28 +329,14 @@ static void print_digits(char *end, uint64_t value)
         end[-1] = (char)('0' + rest);
 }
 
-/* Where it may be negative, or there may be no room. */
-static void out_any_int(struct text_out *out, int64_t value)
-{
-    char digits[INT_DIGITS_MAX];
-    /* Negated as unsigned: INT64_MIN has no positive counterpart. */
-    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    size_t len = digits_of(rest);
-
-    if (value < 0)
-        text_out_char(out, '-');
-    print_digits(digits + len, rest);
-    text_out_add(out, (struct text){digits, len});
-}
-
 void text_out_int(struct text_out *out, int64_t value)
 {
-    if (value < 0 || !text_out_fits(out, INT_DIGITS_MAX)) {
-        out_any_int(out, value);
-        return;
-    }
     size_t len = digits_of((uint64_t)value);
 
+    if (value < 0 || !text_out_fits(out, len)) {
+        text_out_printf(out, "%" PRId64, value);
+        return;
+    }
     print_digits(out->buf + out->len + len, (uint64_t)value);
     out->len += len;
     out->buf[out->len] = '\0';
@@ -422,37 +402,27 @@ static uint64_t hex_digits(uint32_t bytes)
     return htole64(nibbles + ONES * '0' + past_nine * ('a' - '9' - 1));
 }
 
-/* Where the last word is not whole, or there may be no room. */
-static void out_any_hex(struct text_out *out, const char *at, size_t len)
-{
-    while (len > 0) {
-        uint32_t word = 0;
-        size_t part = MIN(len, sizeof(word));
-
-        memcpy(&word, at, part);
-        uint64_t digits = hex_digits(word);
-        text_out_add(out, (struct text){(const char *)&digits, 2 * part});
-        at += part;
-        len -= part;
-    }
-}
-
 void text_out_hex(struct text_out *out, const void *bytes, size_t len)
 {
-    const char *at = bytes;
+    const unsigned char *at = bytes;
+    const unsigned char *end = at + len;
     uint32_t word;
 
-    if (len % sizeof(word) != 0 || !text_out_fits(out, 2 * len)) {
-        out_any_hex(out, at, len);
-        return;
+    if (text_out_fits(out, 2 * len)) {
+        char *to = out->buf + out->len;
+        size_t words_len = len - len % sizeof(word);
+        for (const unsigned char *words_end = at + words_len; at < words_end; at += sizeof(word)) {
+            memcpy(&word, at, sizeof(word));
+            uint64_t digits = hex_digits(word);
+            memcpy(to, &digits, sizeof(digits));
+            to += sizeof(digits);
+        }
+        out->len += 2 * words_len;
+        *to = '\0';
     }
-    for (const char *end = at + len; at < end; at += sizeof(word)) {
-        memcpy(&word, at, sizeof(word));
-        uint64_t digits = hex_digits(word);
-        memcpy(out->buf + out->len, &digits, sizeof(digits));
-        out->len += sizeof(digits);
-    }
-    out->buf[out->len] = '\0';
+    /* What is less than a word, or for which there is no room. */
+    for (; at < end; at++)
+        text_out_printf(out, "%02x", *at);
 }
 
 struct text text_out_text(const struct text_out *out)

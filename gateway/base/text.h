@@ -17,7 +17,11 @@ struct text {
 /* For printf: printf("%.*s", TEXT_ARG(t)). */
 #define TEXT_ARG(t) (int)(t).len, (t).ptr
 
-struct text text_of(const char *cstr); /* NULL gives TEXT_NONE */
+/* NULL gives TEXT_NONE. */
+static inline struct text text_of(const char *cstr)
+{
+    return cstr ? (struct text){cstr, strlen(cstr)} : TEXT_NONE;
+}
 bool text_same_nocase(const char *a, const char *b, size_t len);
 
 static inline bool text_equal(struct text a, struct text b)
