@@ -262,7 +262,7 @@ void text_out_init(struct text_out *out, char *buf, size_t size)
 /* Bytes that still fit, the NUL not counted. */
 static size_t room(const struct text_out *out)
 {
-    return out->size > 0 && !out->is_full ? out->size - 1 - out->len : 0;
+    return out->size > 0 ? out->size - 1 - out->len : 0;
 }
 
 void text_out_add_part(struct text_out *out, struct text t)

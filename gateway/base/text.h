@@ -64,8 +64,9 @@ size_t text_plain_len(struct text t);
 /* How many bytes from the start are ASCII and neither a blank, a control character nor this one, which is ASCII, too. */
 size_t text_visible_len(struct text t, char other);
 
-/* A bounded output buffer.  Once something did not fit, is_full is set, the rest is dropped, and the caller checks once
- * at the end.  buf is always NUL-terminated when size > 0; len never counts the NUL. */
+/* A bounded output buffer.  Once something did not fit, the buffer is filled to its end, is_full is set, the rest is
+ * dropped, and the caller checks once at the end.  buf is always NUL-terminated when size > 0; len never counts the
+ * NUL. */
 struct text_out {
     char *buf;
     size_t size;
@@ -76,23 +77,26 @@ struct text_out {
 void text_out_init(struct text_out *out, char *buf, size_t size);
 void text_out_add_part(struct text_out *out, struct text t);
 
-/* Is there room for so many bytes, and the NUL? */
+/* Is there room for so many bytes, and the NUL?  Once it is full there is none for any. */
 static inline bool text_out_fits(const struct text_out *out, size_t len)
 {
-    return !out->is_full && out->size - out->len > len;
+    return out->size - out->len > len;
 }
 
 /* Inline, so that a literal costs a few stores. */
 static inline void text_out_add(struct text_out *out, struct text t)
 {
+    size_t len = out->len;
+
     if (!text_out_fits(out, t.len)) {
         text_out_add_part(out, t);
         return;
     }
+    char *at = out->buf + len;
     if (t.len > 0)
-        memcpy(out->buf + out->len, t.ptr, t.len);
-    out->len += t.len;
-    out->buf[out->len] = '\0';
+        memcpy(at, t.ptr, t.len);
+    at[t.len] = '\0';
+    out->len = len + t.len;
 }
 
 static inline void text_out_char(struct text_out *out, char c)

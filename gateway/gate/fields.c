@@ -114,11 +114,11 @@ static void write_nearest(const struct request *req, const struct reserved_limit
 {
     int64_t image_units = l->limit.image_units;
 
-    http_write_int_field(out, TEXT("X-RateLimit-Limit-Images"),
-                         images_of(ceiling_units(&l->limit.rule), image_units));
-    http_write_int_field(out, TEXT("X-RateLimit-Remaining-Images"),
-                         images_of(units_left(req, l), image_units));
-    text_out_add(out, TEXT("X-RateLimit-Reset-Images: "));
+    text_out_add(out, TEXT("X-RateLimit-Limit-Images: "));
+    text_out_int(out, images_of(ceiling_units(&l->limit.rule), image_units));
+    text_out_add(out, TEXT("\r\nX-RateLimit-Remaining-Images: "));
+    text_out_int(out, images_of(units_left(req, l), image_units));
+    text_out_add(out, TEXT("\r\nX-RateLimit-Reset-Images: "));
     text_out_int(out, seconds_to_reset(l, now_us));
     text_out_add(out, TEXT("s\r\n"));
 }
