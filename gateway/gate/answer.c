@@ -19,10 +19,11 @@ struct refusal_facts {
     int generation; /* of the configuration that the texts are from */
     enum outcome outcome;
     const struct dialect *dialect;
-    const struct message *message; /* that is told, in the client's language; NULL: the outcome's own */
+    const struct message
+        *message; /* that is told, in the client's language; NULL: the outcome's own */
     bool is_problem;
     bool is_hopeless;
-    enum limit_kind kind; /* of the limit that refused; NONE: it was none, nor are there the next four */
+    enum limit_kind kind; /* of the limit that refused; NONE: none did */
     enum limit_scope scope;
     enum limit_measure measure;
     int64_t quota_units, left_units;
@@ -183,8 +184,8 @@ static void print_message(const struct request *req, const struct refusal_facts 
                         "in one request.",
                         (long long)facts->images, (long long)facts->most_images);
     else
-        text_out_add(out,
-                     text_of(facts->message ? facts->message->text : outcome_rows[req->outcome].message));
+        text_out_add(out, text_of(facts->message ? facts->message->text
+                                                 : outcome_rows[req->outcome].message));
 }
 
 static void write_body(const struct request *req, struct text message, struct text_out *body)

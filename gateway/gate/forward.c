@@ -37,15 +37,15 @@ static uint32_t job_drops(const struct request *req, bool keeps_trace)
     return drops;
 }
 
-/* The line of a field as it came, with its end: nothing in a line that was parsed can end it early.  TEXT_NONE: it has to
- * be written. */
-static struct text line_of(const struct http_field *field)
+/* Bytes of a field's line as it came, with its end: nothing in a line that was parsed can end it early.  0: it has to be
+ * written. */
+static size_t line_bytes(const struct http_field *field)
 {
     const char *end = field->value.ptr + field->value.len;
 
     if (field->value.len == 0 || end[0] != '\r')
-        return TEXT_NONE;
-    return (struct text){field->name.ptr, (size_t)(end - field->name.ptr) + 2};
+        return 0;
+    return (size_t)(end - field->name.ptr) + 2;
 }
 
 static void write_field(struct text_out *out, const struct http_field *field)
@@ -68,14 +68,14 @@ static void copy_fields(struct text_out *out, const struct http_head *head, uint
         if (field->is_hop_by_hop || (drops & HTTP_NAME_BIT(field->id)) ||
             (field->id == NAME_OTHER && also_drops && also_drops(field->name)))
             continue;
-        struct text line = line_of(field);
-        if (line.ptr == run.ptr + run.len) {
-            run.len += line.len;
+        size_t len = line_bytes(field);
+        if (len > 0 && field->name.ptr == run.ptr + run.len) {
+            run.len += len;
             continue;
         }
         text_out_add(out, run);
-        run = line.ptr ? line : TEXT("");
-        if (!line.ptr)
+        run = (struct text){field->name.ptr, len};
+        if (len == 0)
             write_field(out, field);
     }
     text_out_add(out, run);

@@ -132,8 +132,7 @@ enum http_fault framing_of_request(struct http_parser *p)
     else
         set_framing(p, head->content_length > 0 ? FRAMING_LENGTH : FRAMING_EMPTY);
     head->has_body = p->framing != FRAMING_EMPTY;
-    head->expects_continue =
-        head->has_body && head->minor_version == 1 && expects_continue(head);
+    head->expects_continue = head->has_body && head->minor_version == 1 && expects_continue(head);
     return HTTP_FAULT_NONE;
 }
 

@@ -59,7 +59,7 @@ enum http_name {
 #define X(id, letter, name) NAME_##id,
     HTTP_NAME_TABLE(X)
 #undef X
-    HTTP_NAMES_LEN
+        HTTP_NAMES_LEN
 };
 _Static_assert(HTTP_NAMES_LEN <= 32, "a set of names is one uint32_t");
 

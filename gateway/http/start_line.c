@@ -179,8 +179,7 @@ enum http_fault request_line_parse(const struct http_limits *limits, struct text
 
     head->method_text = method;
     head->method = method_of(method);
-    enum http_fault fault =
-        head->method == METHOD_OTHER ? judge_method(method) : HTTP_FAULT_NONE;
+    enum http_fault fault = head->method == METHOD_OTHER ? judge_method(method) : HTTP_FAULT_NONE;
     if (fault)
         return fault;
     if (target.len > limits->target_bytes)
