@@ -19,8 +19,7 @@ struct refusal_facts {
     int generation; /* of the configuration that the texts are from */
     enum outcome outcome;
     const struct dialect *dialect;
-    const struct message
-        *message; /* that is told, in the client's language; NULL: the outcome's own */
+    const struct message *message; /* of the policy, in the client's language; NULL: not told */
     bool is_problem;
     bool is_hopeless;
     enum limit_kind kind; /* of the limit that refused; NONE: none did */

@@ -105,7 +105,7 @@ static void write_limits(const struct request *req, int64_t now_us, struct text_
 /* So many images of a job that each take image_units. */
 static int64_t images_of(int64_t units, int64_t image_units)
 {
-    /* What nearly all take: to divide by a constant is ten times as fast. */
+    /* What nearly all take; to divide by a constant is to multiply. */
     return image_units == UNITS_PER_IMAGE ? units / UNITS_PER_IMAGE : units / MAX(image_units, 1);
 }
 

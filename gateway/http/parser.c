@@ -103,7 +103,7 @@ static enum http_fault start_line_parse(struct http_parser *p, struct text line)
     return status_line_parse(line, p->head);
 }
 
-/* Both kinds of lines: a line is whole, but for its LF, which is not part of it. */
+/* Lines are given whole, with their CR, but without LF. */
 static enum status take_start_line(struct http_parser *p, struct text line)
 {
     if (p->side == HTTP_REQUESTS && text_equal(line, TEXT("\r"))) {
@@ -199,8 +199,8 @@ static const llhttp_t *llhttp_behind_start_line(enum http_side side, int minor_v
     return llhttp;
 }
 
-/* A start line that was judged here in all that llhttp would look at is not given to it: reading it takes a third of the
- * time that it needs for a head.  Else it knows methods, and what is in the authority of a target. */
+/* A start line of which all was judged here is not given to llhttp, which would take a third of its time for it.  What is
+ * left to llhttp: which other methods there are, and what the authority of an absolute target may hold. */
 static bool is_start_line_judged(const struct http_parser *p)
 {
     return p->side == HTTP_ANSWERS ||

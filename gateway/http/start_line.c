@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* start_line.c - request lines and status lines.
  *
- * llhttp reads them once more, but it takes several spaces between the parts, RTSP and ICE, fragments in the target and
- * unknown methods each in its own way and differently from version to version; so the verdict is made here. */
+ * The verdict is made here, since llhttp takes several spaces between the parts, RTSP and ICE, fragments in the target and
+ * unknown methods each in its own way and differently from version to version.  It is given only those lines of which
+ * something is left to judge: see parser.c. */
 #include "http/start_line.h"
 
 #include <string.h>
