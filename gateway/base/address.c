@@ -125,6 +125,16 @@ struct address address_widen(const struct address_short *address)
     return out;
 }
 
+/* Each with its point, where there are fewer digits with zeros behind it. */
+/* clang-format off */
+#define TEN(h) #h "0.", #h "1.", #h "2.", #h "3.", #h "4.", #h "5.", #h "6.", #h "7.", #h "8.", #h "9."
+#define FIFTY(h) TEN(h##0), TEN(h##1), TEN(h##2), TEN(h##3), TEN(h##4)
+#define HUNDRED(h) FIFTY(h), TEN(h##5), TEN(h##6), TEN(h##7), TEN(h##8), TEN(h##9)
+static const char octet_texts[256][4] = {
+    TEN(), TEN(1), TEN(2), TEN(3), TEN(4), TEN(5), TEN(6), TEN(7), TEN(8), TEN(9), HUNDRED(1), FIFTY(2),
+    "250.", "251.", "252.", "253.", "254.", "255."};
+/* clang-format on */
+
 /* By hand: it is done for every request, and inet_ntop() is a printf. */
 static void print_v4(const struct in_addr *ip, struct text_out *out)
 {
@@ -136,12 +146,8 @@ static void print_v4(const struct in_addr *ip, struct text_out *out)
     for (size_t i = 0; i < sizeof(octets); i++) {
         unsigned octet = octets[i];
 
-        if (octet >= 100)
-            buf[len++] = (char)('0' + octet / 100);
-        if (octet >= 10)
-            buf[len++] = (char)('0' + octet / 10 % 10);
-        buf[len++] = (char)('0' + octet % 10);
-        buf[len++] = '.';
+        memcpy(buf + len, octet_texts[octet], sizeof(octet_texts[octet]));
+        len += (size_t)2 + (octet >= 10) + (octet >= 100);
     }
     text_out_add(out, (struct text){buf, len - 1});
 }
@@ -167,6 +173,17 @@ void address_print_host(const struct address *address, struct text_out *out)
         print_ip(&copy, out);
     else
         text_out_add(out, TEXT("unknown"));
+}
+
+void address_short_print_host(const struct address_short *address, struct text_out *out)
+{
+    if (address->sa.sa_family == AF_INET) {
+        print_v4(&address->v4.sin_addr, out);
+        return;
+    }
+    struct address wide = address_widen(address);
+
+    address_print_host(&wide, out);
 }
 
 static void print_unix(const struct address *address, struct text_out *out)

@@ -29,6 +29,8 @@ struct address_short {
 };
 struct address_short address_shorten(const struct address *address);
 struct address address_widen(const struct address_short *address);
+/* As address_print_host() of the wide one. */
+void address_short_print_host(const struct address_short *address, struct text_out *out);
 
 /* Longest text that address_print writes, with the NUL. */
 #define ADDRESS_TEXT_MAX 128

@@ -3,34 +3,24 @@
 #include "base/text.h"
 
 #include <endian.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 
-/* The longest decimal of an int64_t: a sign and 19 digits. */
-#define INT_DIGITS_MAX 20
+/* So many digits make no number that a uint64_t does not hold. */
+#define SAFE_DIGITS 19
 
 /* Each byte of a word is 0x01, or 0x80. */
 #define ONES UINT64_C(0x0101010101010101)
 #define TOPS UINT64_C(0x8080808080808080)
 
-/* Bytes that text_out_hex turns at once. */
-#define HEX_PART 32
-
+/* "00" to "99", one behind the other. */
 /* clang-format off */
-#define TEN(h) #h "0", #h "1", #h "2", #h "3", #h "4", #h "5", #h "6", #h "7", #h "8", #h "9"
-#define SIXTEEN(h) TEN(h), #h "a", #h "b", #h "c", #h "d", #h "e", #h "f"
+#define TEN(h) #h "0" #h "1" #h "2" #h "3" #h "4" #h "5" #h "6" #h "7" #h "8" #h "9"
 /* clang-format on */
-static const char two_digits[100][3] = {TEN(0), TEN(1), TEN(2), TEN(3), TEN(4),
-                                        TEN(5), TEN(6), TEN(7), TEN(8), TEN(9)};
-static const char hex_pairs[256][3] = {
-    SIXTEEN(0), SIXTEEN(1), SIXTEEN(2), SIXTEEN(3), SIXTEEN(4), SIXTEEN(5), SIXTEEN(6), SIXTEEN(7),
-    SIXTEEN(8), SIXTEEN(9), SIXTEEN(a), SIXTEEN(b), SIXTEEN(c), SIXTEEN(d), SIXTEEN(e), SIXTEEN(f)};
-
-struct text text_of(const char *cstr)
-{
-    return cstr ? (struct text){cstr, strlen(cstr)} : TEXT_NONE;
-}
+static const char two_digits[] =
+    TEN(0) TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6) TEN(7) TEN(8) TEN(9);
 
 static unsigned char lower(char c)
 {
@@ -39,56 +29,68 @@ static unsigned char lower(char c)
     return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
 }
 
-/* All letters of a word in lower case: the top bit of each byte of `upper` says that it is one of A to Z. */
-static uint64_t lower_word(uint64_t word)
+static uint64_t word_at(const char *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+/* Fewer than eight bytes as a word, some of them twice. */
+static uint64_t short_word(const char *at, size_t len)
+{
+    uint32_t first, last;
+
+    if (len == 0)
+        return 0;
+    if (len < sizeof(first))
+        return (uint64_t)(unsigned char)at[0] << 16 | (uint64_t)(unsigned char)at[len / 2] << 8 |
+               (unsigned char)at[len - 1];
+    memcpy(&first, at, sizeof(first));
+    memcpy(&last, at + len - sizeof(last), sizeof(last));
+    return (uint64_t)last << 32 | first;
+}
+
+/* The top bit of each byte of a word that is one of a to z. */
+static uint64_t small_letters(uint64_t word)
 {
     uint64_t low_bits = word & ~TOPS;
-    uint64_t from_a = low_bits + ONES * (0x80 - 'A');
-    uint64_t past_z = low_bits + ONES * (0x7f - 'Z');
-    uint64_t upper = from_a & ~past_z & ~word & TOPS;
+    uint64_t from_a = low_bits + ONES * (0x80 - 'a');
+    uint64_t past_z = low_bits + ONES * (0x7f - 'z');
 
-    return word | upper >> 2;
+    return from_a & ~past_z & ~word & TOPS;
+}
+
+/* Bytes may differ in 0x20, the bit that tells the case, and only where they are letters. */
+static bool same_word_nocase(uint64_t a, uint64_t b)
+{
+    uint64_t different = a ^ b;
+
+    if (different == 0)
+        return true;
+    if (different & ~(ONES * 0x20))
+        return false;
+    return (different & ~(small_letters(a | ONES * 0x20) >> 2)) == 0;
 }
 
 bool text_same_nocase(const char *a, const char *b, size_t len)
 {
     const size_t step = sizeof(uint64_t);
 
-    for (size_t at = 0; len >= step && at < len; at += step) {
-        /* The last word overlaps the one before. */
-        size_t from = MIN(at, len - step);
-        uint64_t word_a, word_b;
-        memcpy(&word_a, a + from, step);
-        memcpy(&word_b, b + from, step);
-        if (word_a != word_b && lower_word(word_a) != lower_word(word_b))
+    if (len < step)
+        return same_word_nocase(short_word(a, len), short_word(b, len));
+    /* The last word overlaps the one before. */
+    for (size_t at = 0; at < len - step; at += step) {
+        if (!same_word_nocase(word_at(a + at), word_at(b + at)))
             return false;
     }
-    for (size_t i = 0; len < step && i < len; i++) {
-        if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
-            return false;
-    }
-    return true;
+    return same_word_nocase(word_at(a + len - step), word_at(b + len - step));
 }
 
 bool text_starts_with(struct text t, struct text prefix)
 {
     return t.len >= prefix.len && text_equal((struct text){t.ptr, prefix.len}, prefix);
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-struct text text_trim(struct text t)
-{
-    while (t.len > 0 && is_blank(t.ptr[0])) {
-        t.ptr++;
-        t.len--;
-    }
-    while (t.len > 0 && is_blank(t.ptr[t.len - 1]))
-        t.len--;
-    return t;
 }
 
 bool text_next(struct text *rest, char separator, struct text *out)
@@ -118,7 +120,7 @@ enum status text_to_u64(struct text t, uint64_t *out)
     for (size_t i = 0; i < t.len; i++) {
         unsigned digit = (unsigned char)t.ptr[i] - (unsigned)'0';
 
-        if (digit > 9 || value > (UINT64_MAX - digit) / 10)
+        if (digit > 9 || (i >= SAFE_DIGITS && value > (UINT64_MAX - digit) / 10))
             return ST_INVALID;
         value = value * 10 + digit;
     }
@@ -161,23 +163,20 @@ size_t text_utf8_len(struct text t)
     return len;
 }
 
-/* The top bit of each byte of a word that is less than n, which is 0x80 at most; bytes above such a one may show it, too.
- * See "Bit Twiddling Hacks", hasless(). */
+/* The top bit of each byte of a word that is less than n, which is 0x80 at most; bytes above such a one, and those from
+ * 0x80 on, may show it, too.  See "Bit Twiddling Hacks", hasless(). */
 static uint64_t bytes_below(uint64_t word, uint64_t n)
 {
-    return (word - ONES * n) & ~word & TOPS;
+    return word - ONES * n;
 }
 
 /* Of the bytes that do not stand for themselves in a JSON string, the top bits; those above the first may be wrong.  The
  * first byte of the text is the lowest. */
-static uint64_t escaped_bytes(const char *at)
+static uint64_t escaped_bytes(uint64_t word)
 {
-    uint64_t word;
-
-    memcpy(&word, at, sizeof(word));
-    word = le64toh(word);
-    return bytes_below(word, 0x20) | bytes_below(word ^ ONES * '"', 1) |
-           bytes_below(word ^ ONES * '\\', 1) | (word & TOPS);
+    return (bytes_below(word, 0x20) | bytes_below(word ^ ONES * '"', 1) |
+            bytes_below(word ^ ONES * '\\', 1) | word) &
+           TOPS;
 }
 
 static bool is_plain(char c)
@@ -194,6 +193,12 @@ static size_t short_plain_len(struct text t)
     return at;
 }
 
+/* Where the first byte with such a bit is. */
+static size_t first_marked(uint64_t tops)
+{
+    return (size_t)__builtin_ctzll(tops) / 8;
+}
+
 size_t text_plain_len(struct text t)
 {
     const size_t step = sizeof(uint64_t);
@@ -203,9 +208,46 @@ size_t text_plain_len(struct text t)
     for (size_t at = 0; at < t.len; at += step) {
         /* The last word overlaps the one before. */
         size_t from = MIN(at, t.len - step);
-        uint64_t escaped = escaped_bytes(t.ptr + from);
+        uint64_t escaped = escaped_bytes(le64toh(word_at(t.ptr + from)));
         if (escaped)
-            return from + (size_t)__builtin_ctzll(escaped) / 8;
+            return from + first_marked(escaped);
+    }
+    return t.len;
+}
+
+/* As escaped_bytes(): 0x7f is below 1 once all its bits are turned. */
+static uint64_t hidden_bytes(uint64_t word, char other)
+{
+    return (bytes_below(word, 0x21) | bytes_below(word ^ ONES * 0x7f, 1) |
+            bytes_below(word ^ ONES * (unsigned char)other, 1) | word) &
+           TOPS;
+}
+
+static bool is_visible(char c, char other)
+{
+    return (unsigned char)c > 0x20 && (unsigned char)c < 0x7f && c != other;
+}
+
+static size_t short_visible_len(struct text t, char other)
+{
+    size_t at = 0;
+
+    while (at < t.len && is_visible(t.ptr[at], other))
+        at++;
+    return at;
+}
+
+size_t text_visible_len(struct text t, char other)
+{
+    const size_t step = sizeof(uint64_t);
+
+    if (t.len < step)
+        return short_visible_len(t, other);
+    for (size_t at = 0; at < t.len; at += step) {
+        size_t from = MIN(at, t.len - step);
+        uint64_t hidden = hidden_bytes(le64toh(word_at(t.ptr + from)), other);
+        if (hidden)
+            return from + first_marked(hidden);
     }
     return t.len;
 }
@@ -220,7 +262,7 @@ void text_out_init(struct text_out *out, char *buf, size_t size)
 /* Bytes that still fit, the NUL not counted. */
 static size_t room(const struct text_out *out)
 {
-    return out->size > 0 && !out->is_full ? out->size - 1 - out->len : 0;
+    return out->size > 0 ? out->size - 1 - out->len : 0;
 }
 
 void text_out_add_part(struct text_out *out, struct text t)
@@ -236,32 +278,68 @@ void text_out_add_part(struct text_out *out, struct text t)
         out->is_full = true;
 }
 
+/* How many decimal digits it has. */
+static size_t digits_of(uint64_t value)
+{
+    static const uint64_t powers[] = {
+        0,
+        UINT64_C(10),
+        UINT64_C(100),
+        UINT64_C(1000),
+        UINT64_C(10000),
+        UINT64_C(100000),
+        UINT64_C(1000000),
+        UINT64_C(10000000),
+        UINT64_C(100000000),
+        UINT64_C(1000000000),
+        UINT64_C(10000000000),
+        UINT64_C(100000000000),
+        UINT64_C(1000000000000),
+        UINT64_C(10000000000000),
+        UINT64_C(100000000000000),
+        UINT64_C(1000000000000000),
+        UINT64_C(10000000000000000),
+        UINT64_C(100000000000000000),
+        UINT64_C(1000000000000000000),
+        UINT64_C(10000000000000000000),
+    };
+    /* log10(2) is about 1233/4096: the digits of the least number with so many bits, less one. */
+    size_t bits = 64 - (size_t)__builtin_clzll(value | 1);
+    size_t least = bits * 1233 >> 12;
+
+    return least + (value >= powers[least]);
+}
+
+/* Two digits at a time, from the last: divisions are what this costs, those of 64 bits most. */
+static void print_digits(char *end, uint64_t value)
+{
+    for (; value > UINT32_MAX; value /= 100) {
+        end -= 2;
+        memcpy(end, two_digits + 2 * (value % 100), 2);
+    }
+    uint32_t rest = (uint32_t)value;
+
+    for (; rest >= 100; rest /= 100) {
+        end -= 2;
+        memcpy(end, two_digits + 2 * (size_t)(rest % 100), 2);
+    }
+    if (rest >= 10)
+        memcpy(end - 2, two_digits + 2 * (size_t)rest, 2);
+    else
+        end[-1] = (char)('0' + rest);
+}
+
 void text_out_int(struct text_out *out, int64_t value)
 {
-    char digits[INT_DIGITS_MAX];
-    char *first = digits + sizeof(digits);
+    size_t len = digits_of((uint64_t)value);
 
-    if (value >= 0 && value < 10) {
-        text_out_char(out, (char)('0' + value));
+    if (value < 0 || !text_out_fits(out, len)) {
+        text_out_printf(out, "%" PRId64, value);
         return;
     }
-    /* Negated as unsigned: INT64_MIN has no positive counterpart. */
-    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-
-    /* Two at a time: divisions are what this costs. */
-    for (; rest >= 100; rest /= 100) {
-        first -= 2;
-        memcpy(first, two_digits[rest % 100], 2);
-    }
-    if (rest >= 10) {
-        first -= 2;
-        memcpy(first, two_digits[rest], 2);
-    } else {
-        *--first = (char)('0' + rest);
-    }
-    if (value < 0)
-        *--first = '-';
-    text_out_add(out, (struct text){first, (size_t)(digits + sizeof(digits) - first)});
+    print_digits(out->buf + out->len + len, (uint64_t)value);
+    out->len += len;
+    out->buf[out->len] = '\0';
 }
 
 void text_out_digits(struct text_out *out, unsigned value, int width)
@@ -310,18 +388,41 @@ void text_out_printf(struct text_out *out, const char *format, ...)
     out->len += MIN((size_t)len, left);
 }
 
+/* Eight digits of four bytes; both as they lie in memory. */
+static uint64_t hex_digits(uint32_t bytes)
+{
+    const uint64_t low_nibbles = UINT64_C(0x000f000f000f000f);
+    uint64_t spread = le32toh(bytes);
+
+    spread = (spread | spread << 16) & UINT64_C(0x0000ffff0000ffff);
+    spread = (spread | spread << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    uint64_t nibbles = (spread >> 4 & low_nibbles) | (spread & low_nibbles) << 8;
+    uint64_t past_nine = (nibbles + ONES * 6) >> 4 & ONES;
+
+    return htole64(nibbles + ONES * '0' + past_nine * ('a' - '9' - 1));
+}
+
 void text_out_hex(struct text_out *out, const void *bytes, size_t len)
 {
-    const unsigned char *byte = bytes;
+    const unsigned char *at = bytes;
+    const unsigned char *end = at + len;
+    uint32_t word;
 
-    for (size_t at = 0; at < len; at += HEX_PART) {
-        size_t part = MIN(len - at, (size_t)HEX_PART);
-        char digits[2 * HEX_PART];
-
-        for (size_t i = 0; i < part; i++)
-            memcpy(digits + 2 * i, hex_pairs[byte[at + i]], 2);
-        text_out_add(out, (struct text){digits, 2 * part});
+    if (text_out_fits(out, 2 * len)) {
+        char *to = out->buf + out->len;
+        size_t words_len = len - len % sizeof(word);
+        for (const unsigned char *words_end = at + words_len; at < words_end; at += sizeof(word)) {
+            memcpy(&word, at, sizeof(word));
+            uint64_t digits = hex_digits(word);
+            memcpy(to, &digits, sizeof(digits));
+            to += sizeof(digits);
+        }
+        out->len += 2 * words_len;
+        *to = '\0';
     }
+    /* What is less than a word, or for which there is no room. */
+    for (; at < end; at++)
+        text_out_printf(out, "%02x", *at);
 }
 
 struct text text_out_text(const struct text_out *out)

@@ -17,7 +17,11 @@ struct text {
 /* For printf: printf("%.*s", TEXT_ARG(t)). */
 #define TEXT_ARG(t) (int)(t).len, (t).ptr
 
-struct text text_of(const char *cstr); /* NULL gives TEXT_NONE */
+/* NULL gives TEXT_NONE. */
+static inline struct text text_of(const char *cstr)
+{
+    return cstr ? (struct text){cstr, strlen(cstr)} : TEXT_NONE;
+}
 bool text_same_nocase(const char *a, const char *b, size_t len);
 
 static inline bool text_equal(struct text a, struct text b)
@@ -33,7 +37,18 @@ static inline bool text_equal_nocase(struct text a, struct text b)
 }
 
 bool text_starts_with(struct text t, struct text prefix);
-struct text text_trim(struct text t); /* drops spaces and tabs (RFC 9110 OWS) at both ends */
+
+/* Drops spaces and tabs (RFC 9110 OWS) at both ends. */
+static inline struct text text_trim(struct text t)
+{
+    while (t.len > 0 && (t.ptr[0] == ' ' || t.ptr[0] == '\t')) {
+        t.ptr++;
+        t.len--;
+    }
+    while (t.len > 0 && (t.ptr[t.len - 1] == ' ' || t.ptr[t.len - 1] == '\t'))
+        t.len--;
+    return t;
+}
 
 /* Cuts the next element off *rest at the separator; elements are trimmed and may be empty, but a separator at the very
  * end is followed by none.  False when *rest is used up. */
@@ -46,9 +61,12 @@ MUST_CHECK enum status text_to_u64(struct text t, uint64_t *out);
 size_t text_utf8_len(struct text t);
 /* How many bytes from the start are printable ASCII that a JSON string holds as it is: no quote, no backslash. */
 size_t text_plain_len(struct text t);
+/* How many bytes from the start are ASCII and neither a blank, a control character nor this one, which is ASCII, too. */
+size_t text_visible_len(struct text t, char other);
 
-/* A bounded output buffer.  Once something did not fit, is_full is set, the rest is dropped, and the caller checks once
- * at the end.  buf is always NUL-terminated when size > 0; len never counts the NUL. */
+/* A bounded output buffer.  Once something did not fit, the buffer is filled to its end, is_full is set, the rest is
+ * dropped, and the caller checks once at the end.  buf is always NUL-terminated when size > 0; len never counts the
+ * NUL. */
 struct text_out {
     char *buf;
     size_t size;
@@ -59,17 +77,26 @@ struct text_out {
 void text_out_init(struct text_out *out, char *buf, size_t size);
 void text_out_add_part(struct text_out *out, struct text t);
 
+/* Is there room for so many bytes, and the NUL?  Once it is full there is none for any. */
+static inline bool text_out_fits(const struct text_out *out, size_t len)
+{
+    return out->size - out->len > len;
+}
+
 /* Inline, so that a literal costs a few stores. */
 static inline void text_out_add(struct text_out *out, struct text t)
 {
-    if (out->is_full || out->size - out->len <= t.len) {
+    size_t len = out->len;
+
+    if (!text_out_fits(out, t.len)) {
         text_out_add_part(out, t);
         return;
     }
+    char *at = out->buf + len;
     if (t.len > 0)
-        memcpy(out->buf + out->len, t.ptr, t.len);
-    out->len += t.len;
-    out->buf[out->len] = '\0';
+        memcpy(at, t.ptr, t.len);
+    at[t.len] = '\0';
+    out->len = len + t.len;
 }
 
 static inline void text_out_char(struct text_out *out, char c)

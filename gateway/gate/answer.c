@@ -14,17 +14,28 @@
 #define REFUSAL_BODY_MAX    (6 * REFUSAL_MESSAGE_MAX + 1024)
 #define REFUSAL_HEAD_MAX    2048
 
-/* The last answer's parts that are the same for all who are refused for the same reason: a flood is refused by copies. */
-struct refusal_copy {
+/* All that a message, and what else is the same for all who are refused for the same reason, follow from. */
+struct refusal_facts {
     int generation; /* of the configuration that the texts are from */
     enum outcome outcome;
     const struct dialect *dialect;
+    const struct message *message; /* of the policy, in the client's language; NULL: not told */
     bool is_problem;
-    const char *violated_policy;
-    const char *language;          /* NULL: it is not told */
-    struct text_out message, head; /* the status line, and fields that follow from all this */
+    bool is_hopeless;
+    enum limit_kind kind; /* of the limit that refused; NONE: none did */
+    enum limit_scope scope;
+    enum limit_measure measure;
+    int64_t quota_units, left_units;
+    int64_t reset_s;
+    int64_t images, asked_units, most_images; /* only where they are told */
+};
+
+/* The last answer's parts that follow from these facts: a flood is refused by copies. */
+struct refusal_copy {
+    struct refusal_facts facts; /* without an outcome: of nobody else's */
+    struct text_out head;       /* the status line, and fields that follow from all this */
     struct text_out body;
-    char message_buf[REFUSAL_MESSAGE_MAX], head_buf[REFUSAL_HEAD_MAX], body_buf[REFUSAL_BODY_MAX];
+    char head_buf[REFUSAL_HEAD_MAX], body_buf[REFUSAL_BODY_MAX];
 };
 
 /* A day's reset is told to everybody at the same time; those who wait for it are spread over this. */
@@ -73,32 +84,29 @@ static void print_amount(struct text_out *out, int64_t units)
     }
 }
 
-static void print_quota_message(const struct request *req, const struct reserved_limit *l,
+static void print_quota_message(const struct refusal_facts *facts, const struct zone *zone,
                                 struct text_out *out)
 {
-    const struct limit_rule *rule = &l->limit.rule;
-    int64_t left = reserved_limit_left(l);
-
     text_out_add(out, TEXT("You exceeded your "));
-    if (rule->scope == SCOPE_TEAM)
+    if (facts->scope == SCOPE_TEAM)
         text_out_add(out, TEXT("team's "));
-    text_out_add(out, text_of(limit_name(rule->kind)));
+    text_out_add(out, text_of(limit_name(facts->kind)));
     text_out_add(out, TEXT(" quota of "));
-    print_amount(out, rule->units + l->granted_units);
-    text_out_add(out, rule->measure == MEASURE_CREDITS ? TEXT(" credits") : TEXT(" images"));
-    if (left > 0) {
+    print_amount(out, facts->quota_units);
+    text_out_add(out, facts->measure == MEASURE_CREDITS ? TEXT(" credits") : TEXT(" images"));
+    if (facts->left_units > 0) {
         text_out_add(out, TEXT(" ("));
-        print_amount(out, req->job.images * l->limit.image_units);
+        print_amount(out, facts->asked_units);
         text_out_add(out, TEXT(" asked for, "));
-        print_amount(out, left);
+        print_amount(out, facts->left_units);
         text_out_add(out, TEXT(" left)"));
     }
-    if (reserved_limit_is_hopeless(l)) {
+    if (facts->is_hopeless) {
         text_out_add(out, TEXT(". So much can never be had at once."));
         return;
     }
     text_out_add(out, TEXT(". It resets at "));
-    print_local_time(out, &req->config->policy.zone, l->reset_us / 1000000);
+    print_local_time(out, zone, facts->reset_s);
     text_out_char(out, '.');
 }
 
@@ -107,33 +115,76 @@ static struct complaint complaint_of(const struct request *req)
     return req->complaint ? *req->complaint : (struct complaint){.message = TEXT_NONE};
 }
 
-static void print_message(const struct request *req, struct text_out *out)
+static void note_limit(const struct request *req, const struct reserved_limit *l,
+                       struct refusal_facts *facts)
+{
+    facts->kind = l->limit.rule.kind;
+    if (req->outcome != OUTCOME_QUOTA_EXHAUSTED)
+        return;
+    facts->scope = l->limit.rule.scope;
+    facts->measure = l->limit.rule.measure;
+    facts->quota_units = l->limit.rule.units + l->granted_units;
+    facts->left_units = reserved_limit_left(l);
+    if (facts->left_units > 0)
+        facts->asked_units = req->job.images * l->limit.image_units;
+    if (!facts->is_hopeless)
+        facts->reset_s = l->reset_us / 1000000;
+}
+
+static struct refusal_facts facts_of(const struct request *req)
+{
+    const struct reserved_limit *limit = refused_limit(req);
+    struct refusal_facts facts = {
+        .generation = req->config->generation,
+        .outcome = req->outcome,
+        .dialect = req->dialect,
+        .is_problem = req->wants_problem,
+        .is_hopeless = is_hopeless(req),
+    };
+
+    if (limit)
+        note_limit(req, limit, &facts);
+    if (req->outcome == OUTCOME_TOO_MANY_IMAGES) {
+        facts.images = req->job.images;
+        facts.most_images = req->terms->max_images_per_request;
+    } else if (req->outcome == OUTCOME_SERVICE_LIMIT && facts.is_hopeless) {
+        facts.images = req->job.images;
+    } else if (!outcome_rows[req->outcome].message) {
+        facts.message = req->message;
+    }
+    return facts;
+}
+
+static bool is_same(const struct refusal_facts *a, const struct refusal_facts *b)
+{
+    return a->outcome == b->outcome && a->generation == b->generation && a->dialect == b->dialect &&
+           a->message == b->message && a->is_problem == b->is_problem &&
+           a->is_hopeless == b->is_hopeless && a->kind == b->kind && a->scope == b->scope &&
+           a->measure == b->measure && a->quota_units == b->quota_units &&
+           a->left_units == b->left_units && a->reset_s == b->reset_s && a->images == b->images &&
+           a->asked_units == b->asked_units && a->most_images == b->most_images;
+}
+
+static void print_message(const struct request *req, const struct refusal_facts *facts,
+                          struct text_out *out)
 {
     struct complaint complaint = complaint_of(req);
-    const struct outcome_row *row = &outcome_rows[req->outcome];
 
     if (req->outcome == OUTCOME_INVALID_REQUEST && complaint.message.len)
         text_out_add(out, complaint.message);
     else if (req->outcome == OUTCOME_QUOTA_EXHAUSTED)
-        print_quota_message(req, refused_limit(req), out);
-    else if (req->outcome == OUTCOME_SERVICE_LIMIT && is_hopeless(req))
+        print_quota_message(facts, &req->config->policy.zone, out);
+    else if (req->outcome == OUTCOME_SERVICE_LIMIT && facts->is_hopeless)
         text_out_printf(out, "So much can never be had at once: %lld images were asked for.",
-                        (long long)req->job.images);
+                        (long long)facts->images);
     else if (req->outcome == OUTCOME_TOO_MANY_IMAGES)
         text_out_printf(out,
                         "'n' is %lld; an account of this tier may ask for at most %lld images "
                         "in one request.",
-                        (long long)req->job.images, (long long)req->terms->max_images_per_request);
+                        (long long)facts->images, (long long)facts->most_images);
     else
-        text_out_add(out, text_of(row->message ? row->message : req->message->text));
-}
-
-/* The outcome's own sentence, in the client's language, is told as such. */
-static const char *language_of(const struct request *req)
-{
-    const struct outcome_row *row = &outcome_rows[req->outcome];
-
-    return !row->message && row->status == 503 && !is_hopeless(req) ? req->message->language : NULL;
+        text_out_add(out, text_of(facts->message ? facts->message->text
+                                                 : outcome_rows[req->outcome].message));
 }
 
 static void write_body(const struct request *req, struct text message, struct text_out *body)
@@ -158,10 +209,10 @@ static void write_body(const struct request *req, struct text message, struct te
         req->dialect->refuse(&refusal, body);
 }
 
-static void write_constant_head(const struct request *req, size_t body_bytes, struct text_out *out)
+static void write_constant_head(const struct request *req, const struct refusal_facts *facts,
+                                size_t body_bytes, struct text_out *out)
 {
     const struct outcome_row *row = &outcome_rows[req->outcome];
-    const char *language = language_of(req);
 
     http_write_status(out, row->status);
     http_write_field(
@@ -170,41 +221,30 @@ static void write_constant_head(const struct request *req, size_t body_bytes, st
     http_write_int_field(out, TEXT("content-length"), (int64_t)body_bytes);
     text_out_add(out, TEXT("cache-control: no-store\r\n"));
     http_write_field(out, TEXT("x-meltguard-reason"), text_of(row->word));
-    if (language)
-        http_write_field(out, TEXT("content-language"), text_of(language));
+    /* The policy's sentence, in the client's language, is told as such. */
+    if (facts->message && row->status == 503)
+        http_write_field(out, TEXT("content-language"), text_of(facts->message->language));
     if (row->status == 401)
         text_out_add(out, TEXT("www-authenticate: Bearer realm=\"meltguard\"\r\n"));
 }
 
-/* A complaint about one request is nobody else's. */
-static bool is_same(const struct refusal_copy *copy, const struct request *req, struct text message)
+static void make_copy(struct refusal_copy *copy, const struct request *req,
+                      const struct refusal_facts *facts)
 {
-    const struct reserved_limit *limit = refused_limit(req);
+    char message_buf[REFUSAL_MESSAGE_MAX];
+    struct text_out message;
 
-    return copy->outcome == req->outcome && copy->generation == req->config->generation &&
-           copy->dialect == req->dialect && copy->is_problem == req->wants_problem &&
-           copy->violated_policy == (limit ? limit_name(limit->limit.rule.kind) : NULL) &&
-           copy->language == language_of(req) && !req->complaint &&
-           text_equal(text_out_text(&copy->message), message);
-}
-
-static void make_copy(struct refusal_copy *copy, const struct request *req, struct text message)
-{
-    const struct reserved_limit *limit = refused_limit(req);
-
-    copy->generation = req->config->generation;
-    copy->outcome = req->outcome;
-    copy->dialect = req->dialect;
-    copy->is_problem = req->wants_problem;
-    copy->violated_policy = limit ? limit_name(limit->limit.rule.kind) : NULL;
-    copy->language = language_of(req);
-    text_out_init(&copy->message, copy->message_buf, sizeof(copy->message_buf));
-    text_out_add(&copy->message, message);
+    text_out_init(&message, message_buf, sizeof(message_buf));
+    print_message(req, facts, &message);
     text_out_init(&copy->body, copy->body_buf, sizeof(copy->body_buf));
-    write_body(req, message, &copy->body);
+    write_body(req, text_out_text(&message), &copy->body);
     text_out_init(&copy->head, copy->head_buf, sizeof(copy->head_buf));
-    write_constant_head(req, copy->body.len, &copy->head);
+    write_constant_head(req, facts, copy->body.len, &copy->head);
     ASSERT(!copy->head.is_full && !copy->body.is_full);
+    copy->facts = *facts;
+    /* A complaint about one request is nobody else's. */
+    if (req->complaint)
+        copy->facts.outcome = OUTCOME_NONE;
 }
 
 /* To the end of the service's window; those who wait for it are spread, too. */
@@ -265,13 +305,12 @@ static void write_own_head(struct request *req, struct text_out *out)
 static void send_refusal(struct request *req)
 {
     struct refusal_copy *copy = req->gate->refusal;
-    char message_buf[REFUSAL_MESSAGE_MAX], answer_buf[REFUSAL_HEAD_MAX + REFUSAL_BODY_MAX];
-    struct text_out message, answer;
+    struct refusal_facts facts = facts_of(req);
+    char answer_buf[REFUSAL_HEAD_MAX + REFUSAL_BODY_MAX];
+    struct text_out answer;
 
-    text_out_init(&message, message_buf, sizeof(message_buf));
-    print_message(req, &message);
-    if (!is_same(copy, req, text_out_text(&message)))
-        make_copy(copy, req, text_out_text(&message));
+    if (req->complaint || !is_same(&copy->facts, &facts))
+        make_copy(copy, req, &facts);
     text_out_init(&answer, answer_buf, sizeof(answer_buf));
     text_out_add(&answer, text_out_text(&copy->head));
     write_own_head(req, &answer);

@@ -14,10 +14,8 @@ static bool is_told(const struct reserved_limit *l)
 }
 
 /* 0 also where waiting does not help: more was asked for than the limit ever allows. */
-static int64_t seconds_to_reset(const struct request *req, const struct reserved_limit *l)
+static int64_t seconds_to_reset(const struct reserved_limit *l, int64_t now_us)
 {
-    int64_t now_us = quota_now_us(req->gate->quota);
-
     if (reserved_limit_is_hopeless(l))
         return 0;
     return MAX((l->reset_us - now_us + 999999) / 1000000, 0);
@@ -45,26 +43,14 @@ static int64_t units_left(const struct request *req, const struct reserved_limit
     return MIN(left, ceiling_units(&l->limit.rule) + l->granted_units);
 }
 
-static void write_number(struct text_out *out, struct text name, int64_t value)
+static void write_name(struct text_out *out, const struct limit *limit)
 {
-    text_out_add(out, name);
-    text_out_int(out, value);
-}
-
-/* The name of a limit as an item of a list, and its first parameter. */
-static void write_item(struct text_out *out, struct text separator, const struct limit *limit,
-                       struct text parameter, int64_t value)
-{
-    text_out_add(out, separator);
-    text_out_char(out, '"');
     text_out_add(out, text_of(limit_name(limit->rule.kind)));
-    text_out_char(out, '"');
-    write_number(out, parameter, value);
 }
 
 static void write_policy(const struct reservation *r, struct text_out *out)
 {
-    struct text separator = TEXT("RateLimit-Policy: ");
+    bool is_first = true;
 
     for (int i = 0; i < r->limits_len; i++) {
         const struct limit *limit = &r->limits[i].limit;
@@ -72,44 +58,68 @@ static void write_policy(const struct reservation *r, struct text_out *out)
 
         if (!is_told(&r->limits[i]))
             continue;
-        write_item(out, separator, limit, TEXT(";q="), limit->rule.units / UNITS_PER_IMAGE);
-        if (window_s > 0)
-            write_number(out, TEXT(";w="), window_s);
+        if (is_first)
+            text_out_add(out, TEXT("RateLimit-Policy: \""));
+        else
+            text_out_add(out, TEXT(", \""));
+        is_first = false;
+        write_name(out, limit);
+        text_out_add(out, TEXT("\";q="));
+        text_out_int(out, limit->rule.units / UNITS_PER_IMAGE);
+        if (window_s > 0) {
+            text_out_add(out, TEXT(";w="));
+            text_out_int(out, window_s);
+        }
         if (limit->rule.kind == LIMIT_IN_FLIGHT)
             text_out_add(out, TEXT(";qu=\"concurrent-requests\""));
-        separator = TEXT(", ");
     }
-    if (*separator.ptr == ',')
+    if (!is_first)
         text_out_add(out, TEXT("\r\n"));
 }
 
-static void write_limits(const struct request *req, struct text_out *out)
+static void write_limits(const struct request *req, int64_t now_us, struct text_out *out)
 {
     const struct reservation *r = req->reservation;
-    struct text separator = TEXT("RateLimit: ");
+    bool is_first = true;
 
     for (int i = 0; i < r->limits_len; i++) {
         const struct reserved_limit *l = &r->limits[i];
 
         if (!is_told(l))
             continue;
-        write_item(out, separator, &l->limit, TEXT(";r="), units_left(req, l) / UNITS_PER_IMAGE);
-        write_number(out, TEXT(";t="), seconds_to_reset(req, l));
-        separator = TEXT(", ");
+        if (is_first)
+            text_out_add(out, TEXT("RateLimit: \""));
+        else
+            text_out_add(out, TEXT(", \""));
+        is_first = false;
+        write_name(out, &l->limit);
+        text_out_add(out, TEXT("\";r="));
+        text_out_int(out, units_left(req, l) / UNITS_PER_IMAGE);
+        text_out_add(out, TEXT(";t="));
+        text_out_int(out, seconds_to_reset(l, now_us));
     }
-    if (*separator.ptr == ',')
+    if (!is_first)
         text_out_add(out, TEXT("\r\n"));
 }
 
-static void write_nearest(const struct request *req, const struct reserved_limit *l,
+/* So many images of a job that each take image_units. */
+static int64_t images_of(int64_t units, int64_t image_units)
+{
+    /* What nearly all take; to divide by a constant is to multiply. */
+    return image_units == UNITS_PER_IMAGE ? units / UNITS_PER_IMAGE : units / MAX(image_units, 1);
+}
+
+static void write_nearest(const struct request *req, const struct reserved_limit *l, int64_t now_us,
                           struct text_out *out)
 {
-    int64_t price = MAX(l->limit.image_units, 1);
+    int64_t image_units = l->limit.image_units;
 
-    http_write_int_field(out, TEXT("X-RateLimit-Limit-Images"),
-                         ceiling_units(&l->limit.rule) / price);
-    http_write_int_field(out, TEXT("X-RateLimit-Remaining-Images"), units_left(req, l) / price);
-    write_number(out, TEXT("X-RateLimit-Reset-Images: "), seconds_to_reset(req, l));
+    text_out_add(out, TEXT("X-RateLimit-Limit-Images: "));
+    text_out_int(out, images_of(ceiling_units(&l->limit.rule), image_units));
+    text_out_add(out, TEXT("\r\nX-RateLimit-Remaining-Images: "));
+    text_out_int(out, images_of(units_left(req, l), image_units));
+    text_out_add(out, TEXT("\r\nX-RateLimit-Reset-Images: "));
+    text_out_int(out, seconds_to_reset(l, now_us));
     text_out_add(out, TEXT("s\r\n"));
 }
 
@@ -133,14 +143,18 @@ static void write_connection(struct request *req, struct text_out *out)
 
 void fields_write(struct request *req, struct text_out *out)
 {
-    http_write_field(out, TEXT("x-request-id"), text_of(req->id));
+    /* There is no end of a line in it: it was made here, or judged. */
+    text_out_add(out, TEXT("x-request-id: "));
+    text_out_add(out, text_of(req->id));
+    text_out_add(out, TEXT("\r\n"));
     if (knows_limits(req)) {
         const struct reserved_limit *nearest = reservation_tightest(req->reservation);
+        int64_t now_us = quota_now_us(req->gate->quota);
 
         write_policy(req->reservation, out);
-        write_limits(req, out);
+        write_limits(req, now_us, out);
         if (nearest && is_told(nearest))
-            write_nearest(req, nearest, out);
+            write_nearest(req, nearest, now_us, out);
     }
     write_connection(req, out);
 }

@@ -15,57 +15,79 @@ struct job_head {
     struct text fields; /* but Host; and the end of the head */
 };
 
-static bool job_drops_field(const struct request *req, const struct http_field *field,
-                            bool keeps_trace)
+/* Written anew, or answered here. */
+#define JOB_DROPS                                                                                  \
+    (HTTP_NAME_BIT(NAME_HOST) | HTTP_NAME_BIT(NAME_CONTENT_LENGTH) | HTTP_NAME_BIT(NAME_EXPECT) |  \
+     HTTP_NAME_BIT(NAME_X_REQUEST_ID) | HTTP_NAME_BIT(NAME_TRACEPARENT) |                          \
+     HTTP_NAME_BIT(NAME_X_FORWARDED_PROTO) | HTTP_NAME_BIT(NAME_X_FORWARDED_FOR) |                 \
+     HTTP_NAME_BIT(NAME_FORWARDED) | HTTP_NAME_BIT(NAME_VIA))
+#define ANSWER_DROPS (HTTP_NAME_BIT(NAME_CONTENT_LENGTH) | HTTP_NAME_BIT(NAME_X_REQUEST_ID))
+
+/* The names of a job's fields that stay here. */
+static uint32_t job_drops(const struct request *req, bool keeps_trace)
 {
-    if (field->is_hop_by_hop)
-        return true;
-    switch ((int)field->id) {
-    case NAME_HOST:
-    case NAME_CONTENT_LENGTH:
-    case NAME_EXPECT:
-    case NAME_X_REQUEST_ID:
-    case NAME_TRACEPARENT:
-    case NAME_X_FORWARDED_PROTO:
-    case NAME_X_FORWARDED_FOR:
-    case NAME_FORWARDED:
-    case NAME_VIA:
-        return true;
-    case NAME_ACCEPT_ENCODING:
-        return req->operation == OPERATION_GENERATE;
-    case NAME_AUTHORIZATION:
-    case NAME_X_API_KEY:
-        return req->identity.hides_key;
-    case NAME_TRACESTATE:
-        return !keeps_trace;
-    default:
-        return false;
-    }
+    uint32_t drops = JOB_DROPS;
+
+    if (req->operation == OPERATION_GENERATE)
+        drops |= HTTP_NAME_BIT(NAME_ACCEPT_ENCODING);
+    if (req->identity.hides_key)
+        drops |= HTTP_NAME_BIT(NAME_AUTHORIZATION) | HTTP_NAME_BIT(NAME_X_API_KEY);
+    if (!keeps_trace)
+        drops |= HTTP_NAME_BIT(NAME_TRACESTATE);
+    return drops;
 }
 
-/* A line of a head that was parsed, as it came: nothing in it can end it early. */
-static void copy_field(struct text_out *out, const struct http_field *field)
+/* Bytes of a field's line as it came, with its end: nothing in a line that was parsed can end it early.  0: it has to be
+ * written. */
+static size_t line_bytes(const struct http_field *field)
 {
     const char *end = field->value.ptr + field->value.len;
 
-    if (field->value.len > 0 && end[0] == '\r') {
-        text_out_add(out, (struct text){field->name.ptr, (size_t)(end - field->name.ptr) + 2});
-        return;
-    }
+    if (field->value.len == 0 || end[0] != '\r')
+        return 0;
+    return (size_t)(end - field->name.ptr) + 2;
+}
+
+static void write_field(struct text_out *out, const struct http_field *field)
+{
     text_out_add(out, field->name);
     text_out_add(out, TEXT(": "));
     text_out_add(out, field->value);
     text_out_add(out, TEXT("\r\n"));
 }
 
-/* All lines of a list field as one, and what is added to it.  What stood before is kept only where a trusted proxy said
- * it. */
-static void write_appended(struct text_out *out, enum http_name id, const struct http_head *before,
-                           struct text added)
+/* The fields that do not stay here; lines that follow each other are copied at once. */
+static void copy_fields(struct text_out *out, const struct http_head *head, uint32_t drops,
+                        bool (*also_drops)(struct text name))
 {
-    text_out_add(out, http_name_text(id));
-    text_out_add(out, TEXT(": "));
-    for (int i = 0; before && i < before->fields_len; i++) {
+    struct text run = TEXT(""); /* of lines to be copied */
+
+    for (int i = 0; i < head->fields_len; i++) {
+        const struct http_field *field = &head->fields[i];
+
+        if (field->is_hop_by_hop || (drops & HTTP_NAME_BIT(field->id)) ||
+            (field->id == NAME_OTHER && also_drops && also_drops(field->name)))
+            continue;
+        size_t len = line_bytes(field);
+        if (len > 0 && field->name.ptr == run.ptr + run.len) {
+            run.len += len;
+            continue;
+        }
+        text_out_add(out, run);
+        run = (struct text){field->name.ptr, len};
+        if (len == 0)
+            write_field(out, field);
+    }
+    text_out_add(out, run);
+}
+
+/* What a list field of this name said before, in all its lines, for something to be added to it. */
+static void write_list_before(struct text_out *out, const struct http_head *before,
+                              enum http_name id)
+{
+    if (!before || !head_has(before, id))
+        return;
+    for (int i = before->first[id]; i < before->fields_len; i++) {
         const struct http_field *field = &before->fields[i];
 
         if (field->id != id || !field->value.len)
@@ -73,29 +95,34 @@ static void write_appended(struct text_out *out, enum http_name id, const struct
         text_out_add(out, field->value);
         text_out_add(out, TEXT(", "));
     }
-    text_out_add(out, added);
-    text_out_add(out, TEXT("\r\n"));
 }
 
+/* What stood in these fields before is kept only where a trusted proxy said it, but for Via. */
 static void write_forwarded(struct request *req, const struct http_head *head, struct text_out *out)
 {
     const struct http_head *before = head_peer_is_trusted(req) ? head : NULL;
-    char host[ADDRESS_TEXT_MAX], element[ADDRESS_TEXT_MAX + 64];
-    struct address from = address_widen(&req->client->peer);
-    struct text_out peer, forwarded;
+    char host[ADDRESS_TEXT_MAX];
+    struct text_out print;
 
-    text_out_init(&peer, host, sizeof(host));
-    address_print_host(&from, &peer);
-    bool is_v6 = memchr(host, ':', peer.len) != NULL;
+    text_out_init(&print, host, sizeof(host));
+    address_short_print_host(&req->client->peer, &print);
+    struct text peer = text_out_text(&print);
+    bool is_v6 = memchr(peer.ptr, ':', peer.len) != NULL;
 
-    text_out_init(&forwarded, element, sizeof(element));
-    text_out_add(&forwarded, is_v6 ? TEXT("for=\"[") : TEXT("for="));
-    text_out_add(&forwarded, text_out_text(&peer));
-    text_out_add(&forwarded, is_v6 ? TEXT("]\";proto=http") : TEXT(";proto=http"));
-    write_appended(out, NAME_X_FORWARDED_FOR, before, text_out_text(&peer));
-    write_appended(out, NAME_FORWARDED, before, text_out_text(&forwarded));
-    write_appended(out, NAME_VIA, head, TEXT("1.1 meltguard"));
-    text_out_add(out, TEXT("x-forwarded-proto: http\r\n"));
+    text_out_add(out, TEXT("x-forwarded-for: "));
+    write_list_before(out, before, NAME_X_FORWARDED_FOR);
+    text_out_add(out, peer);
+    text_out_add(out, TEXT("\r\nforwarded: "));
+    write_list_before(out, before, NAME_FORWARDED);
+    text_out_add(out, TEXT("for="));
+    if (is_v6)
+        text_out_add(out, TEXT("\"["));
+    text_out_add(out, peer);
+    if (is_v6)
+        text_out_add(out, TEXT("]\""));
+    text_out_add(out, TEXT(";proto=http\r\nvia: "));
+    write_list_before(out, head, NAME_VIA);
+    text_out_add(out, TEXT("1.1 meltguard\r\nx-forwarded-proto: http\r\n"));
 }
 
 static void write_path(const struct http_head *head, struct text_out *out)
@@ -110,19 +137,18 @@ static void write_path(const struct http_head *head, struct text_out *out)
 static void write_job_fields(struct request *req, const struct http_head *head,
                              struct text_out *out)
 {
-    char trace[TRACEPARENT_LEN + 1];
-    bool keeps_trace = ids_traceparent(req->gate, head, trace);
+    struct text trace = ids_sent_trace(head);
 
-    for (int i = 0; i < head->fields_len; i++) {
-        if (!job_drops_field(req, &head->fields[i], keeps_trace))
-            copy_field(out, &head->fields[i]);
-    }
+    copy_fields(out, head, job_drops(req, trace.len > 0), NULL);
     if (head->has_body || head->method == METHOD_POST)
         http_write_int_field(out, TEXT("content-length"), (int64_t)req->body.len);
     text_out_add(out, TEXT("x-request-id: "));
     text_out_add(out, text_of(req->id));
     text_out_add(out, TEXT("\r\ntraceparent: "));
-    text_out_add(out, (struct text){trace, TRACEPARENT_LEN});
+    if (trace.len > 0)
+        text_out_add(out, trace);
+    else
+        ids_make_trace(req->gate, out);
     text_out_add(out, TEXT("\r\n"));
     write_forwarded(req, head, out);
     http_write_end(out);
@@ -135,10 +161,12 @@ static void write_job_start(const struct request *req, struct text method, struc
     text_out_add(out, text_of(req->backend->path));
 }
 
+/* Path and host of a backend were judged with the configuration: there is no end of a line in them. */
 static void write_host(const struct request *req, struct text_out *out)
 {
-    text_out_add(out, TEXT(" HTTP/1.1\r\n"));
-    http_write_field(out, TEXT("host"), text_of(req->backend->host_port));
+    text_out_add(out, TEXT(" HTTP/1.1\r\nhost: "));
+    text_out_add(out, text_of(req->backend->host_port));
+    text_out_add(out, TEXT("\r\n"));
 }
 
 static struct text_out scratch_out(const struct gate *gate)
@@ -209,7 +237,7 @@ static void write_framing(struct request *req, const struct http_head *head, str
         req->client->must_close = true;
     } else if (head->has_body) {
         req->is_rechunked = true;
-        http_write_field(out, TEXT("transfer-encoding"), TEXT("chunked"));
+        text_out_add(out, TEXT("transfer-encoding: chunked\r\n"));
     }
 }
 
@@ -220,24 +248,13 @@ static bool is_ours(struct text name)
     return name.len > prefix.len && text_equal_nocase((struct text){name.ptr, prefix.len}, prefix);
 }
 
-static bool answer_drops_field(const struct http_field *field)
-{
-    if (field->id == NAME_OTHER)
-        return field->is_hop_by_hop || is_ours(field->name);
-    return field->is_hop_by_hop || field->id == NAME_CONTENT_LENGTH ||
-           field->id == NAME_X_REQUEST_ID;
-}
-
 struct text forward_answer_head(struct request *req, const struct http_head *head)
 {
     struct text_out out = scratch_out(req->gate);
 
     http_write_status(&out, head->status);
-    for (int i = 0; i < head->fields_len; i++) {
-        if (!answer_drops_field(&head->fields[i]))
-            copy_field(&out, &head->fields[i]);
-    }
-    if (!head_field(head, TEXT("date")).ptr)
+    copy_fields(&out, head, ANSWER_DROPS, is_ours);
+    if (!head_has(head, NAME_DATE))
         http_write_date(&out, loop_wall_us(req->gate->loop));
     write_framing(req, head, &out);
     fields_write(req, &out);

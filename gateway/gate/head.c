@@ -80,6 +80,8 @@ static void find_route(struct request *req, const struct http_head *head)
 
 static bool is_trusted_proxy(const struct config *config, const struct address_short *address)
 {
+    if (config->trusted_proxies_len == 0)
+        return false;
     struct address wide = address_widen(address);
 
     for (int i = 0; i < config->trusted_proxies_len; i++) {
@@ -117,6 +119,8 @@ static bool walk_back(struct request *req, struct text list)
 static void find_client(struct request *req, const struct http_head *head)
 {
     req->from = req->client->peer;
+    if (!head_has(head, NAME_X_FORWARDED_FOR))
+        return;
     for (int i = head->fields_len - 1; i >= 0; i--) {
         if (head->fields[i].id == NAME_X_FORWARDED_FOR && !walk_back(req, head->fields[i].value))
             return;
@@ -125,11 +129,9 @@ static void find_client(struct request *req, const struct http_head *head)
 
 static void keep_id(struct request *req, const struct http_head *head)
 {
-    char id[REQUEST_ID_MAX + 1];
-    struct text kept;
+    char made[REQUEST_ID_MADE_LEN + 1];
+    struct text kept = arena_copy(&req->arena, ids_request(req->gate, head, made));
 
-    ids_request(req->gate, head, id);
-    kept = arena_copy(&req->arena, text_of(id));
     if (kept.len)
         req->id = kept.ptr;
 }
@@ -138,7 +140,7 @@ static void keep_facts(struct request *req, const struct http_head *head)
 {
     keep_id(req, head);
     req->message = policy_message(&req->config->policy, head_field(head, TEXT("accept-language")));
-    req->wants_problem = problem_is_preferred(head_field(head, TEXT("accept")));
+    req->wants_problem = problem_is_preferred(head_value(head, NAME_ACCEPT));
     req->is_version_1_0 = head->minor_version == 0;
     req->is_method_head = head->method == METHOD_HEAD;
     if (!head->keeps_alive)

@@ -21,25 +21,19 @@ static bool is_id(struct text t)
     return true;
 }
 
-static void add_random(struct gate *gate, struct text_out *out, int words)
+struct text ids_request(struct gate *gate, const struct http_head *head,
+                        char made[REQUEST_ID_MADE_LEN + 1])
 {
-    for (int i = 0; i < words; i++) {
-        uint64_t word = gate_random(gate);
+    struct text sent = head ? head_value(head, NAME_X_REQUEST_ID) : TEXT_NONE;
 
-        text_out_hex(out, &word, sizeof(word));
-    }
-}
-
-void ids_request(struct gate *gate, const struct http_head *head, char id[REQUEST_ID_MAX + 1])
-{
-    struct text sent = head ? head_field(head, TEXT("x-request-id")) : TEXT_NONE;
+    if (is_id(sent))
+        return sent;
+    uint64_t random[2] = {gate_random(gate), gate_random(gate)};
     struct text_out out;
 
-    text_out_init(&out, id, REQUEST_ID_MAX + 1);
-    if (is_id(sent))
-        text_out_add(&out, sent);
-    else
-        add_random(gate, &out, 2);
+    text_out_init(&out, made, REQUEST_ID_MADE_LEN + 1);
+    text_out_hex(&out, random, sizeof(random));
+    return text_out_text(&out);
 }
 
 static bool is_lower_hex(const char *at, size_t len, bool may_be_zero)
@@ -62,23 +56,23 @@ static bool is_traceparent(struct text t)
            is_lower_hex(t.ptr + 36, 16, false) && is_lower_hex(t.ptr + 53, 2, true);
 }
 
-bool ids_traceparent(struct gate *gate, const struct http_head *head,
-                     char traceparent[TRACEPARENT_LEN + 1])
+struct text ids_sent_trace(const struct http_head *head)
 {
-    struct text sent = head_field(head, TEXT("traceparent"));
-    struct text_out out;
+    struct text sent = head_value(head, NAME_TRACEPARENT);
 
-    text_out_init(&out, traceparent, TRACEPARENT_LEN + 1);
-    if (is_traceparent(sent)) {
-        text_out_add(&out, sent);
-        return true;
-    }
-    text_out_add(&out, TEXT("00-"));
-    add_random(gate, &out, 2);
-    text_out_char(&out, '-');
-    add_random(gate, &out, 1);
-    text_out_add(&out, TEXT("-00"));
-    return false;
+    return is_traceparent(sent) ? sent : TEXT_NONE;
+}
+
+void ids_make_trace(struct gate *gate, struct text_out *out)
+{
+    uint64_t trace[2] = {gate_random(gate), gate_random(gate)};
+    uint64_t parent = gate_random(gate);
+
+    text_out_add(out, TEXT("00-"));
+    text_out_hex(out, trace, sizeof(trace));
+    text_out_char(out, '-');
+    text_out_hex(out, &parent, sizeof(parent));
+    text_out_add(out, TEXT("-00"));
 }
 
 enum status ids_forwarded_address(struct text t, struct address *out)

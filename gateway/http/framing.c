@@ -7,109 +7,106 @@
 
 #include <string.h>
 
-/* What the fields said, before it is judged. */
-struct found {
-    int hosts, lengths, codings, options;
-    struct text host, length, coding; /* the last of each */
-    bool closes, keeps, upgrades;     /* options of Connection */
-    bool has_upgrade;
-    bool expects;
+/* Those of Connection. */
+struct options {
+    int len;
+    bool closes, keeps, upgrades;
 };
 
-static void note_connection(struct found *found, struct text options)
+static void note_options(struct options *options, struct text list)
 {
     struct text option;
 
-    while (text_next(&options, ',', &option)) {
-        found->options++;
-        found->closes |= http_name_equal(option, TEXT("close"));
-        found->keeps |= http_name_equal(option, TEXT("keep-alive"));
-        found->upgrades |= http_name_equal(option, TEXT("upgrade"));
+    while (text_next(&list, ',', &option)) {
+        options->len++;
+        options->closes |= text_equal_nocase(option, TEXT("close"));
+        options->keeps |= text_equal_nocase(option, TEXT("keep-alive"));
+        options->upgrades |= text_equal_nocase(option, TEXT("upgrade"));
     }
 }
 
-static void note_field(struct found *found, const struct http_field *field)
+static struct options options_of(const struct http_head *head)
 {
-    switch ((int)field->id) {
-    case NAME_HOST:
-        found->hosts++;
-        found->host = field->value;
-        break;
-    case NAME_CONTENT_LENGTH:
-        found->lengths++;
-        found->length = field->value;
-        break;
-    case NAME_TRANSFER_ENCODING:
-        found->codings++;
-        found->coding = field->value;
-        break;
-    case NAME_CONNECTION:
-        note_connection(found, field->value);
-        break;
-    case NAME_UPGRADE:
-        found->has_upgrade = true;
-        break;
-    case NAME_EXPECT:
-        found->expects |= http_name_equal(field->value, TEXT("100-continue"));
-        break;
-    default:
-        break;
+    struct options options = {0};
+
+    for (int i = 0; head_has(head, NAME_CONNECTION) && i < head->fields_len; i++) {
+        if (head->fields[i].id == NAME_CONNECTION)
+            note_options(&options, head->fields[i].value);
     }
+    return options;
+}
+
+static bool expects_continue(const struct http_head *head)
+{
+    for (int i = 0; head_has(head, NAME_EXPECT) && i < head->fields_len; i++) {
+        const struct http_field *field = &head->fields[i];
+
+        if (field->id == NAME_EXPECT && text_equal_nocase(field->value, TEXT("100-continue")))
+            return true;
+    }
+    return false;
+}
+
+static bool is_letter_or_digit(char c)
+{
+    unsigned char byte = (unsigned char)c;
+
+    return (unsigned char)((byte | 0x20) - 'a') <= 'z' - 'a' || (unsigned char)(byte - '0') <= 9;
 }
 
 /* uri-host [ ":" port ] by its alphabet (RFC 3986 3.2.2); empty is allowed (RFC 9112 3.2). */
 static bool is_host(struct text host)
 {
-    static const char others[] = "-._~%!$&'()*+;=:[]";
+    /* The first of them are what nearly all hosts have. */
+    static const char others[] = ".-:_~%!$&'()*+;=[]";
 
     for (size_t i = 0; i < host.len; i++) {
-        unsigned char c = (unsigned char)host.ptr[i];
-        bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!is_alnum && (c == 0 || strchr(others, c) == NULL))
+        if (!is_letter_or_digit(host.ptr[i]) && host.ptr[i] != others[0] &&
+            !memchr(others, host.ptr[i], sizeof(others) - 1))
             return false;
     }
     return true;
 }
 
-static enum http_fault judge_length(const struct found *found, struct http_head *head)
+static enum http_fault judge_length(struct http_head *head)
 {
     uint64_t length = 0;
 
-    if (found->lengths == 0)
+    if (!head_has(head, NAME_CONTENT_LENGTH))
         return HTTP_FAULT_NONE;
-    if (found->lengths > 1 || found->codings > 0 || text_to_u64(found->length, &length) ||
-        length > INT64_MAX)
+    if (head_repeats(head, NAME_CONTENT_LENGTH) || head_has(head, NAME_TRANSFER_ENCODING) ||
+        text_to_u64(head_value(head, NAME_CONTENT_LENGTH), &length) || length > INT64_MAX)
         return HTTP_FAULT_MALFORMED;
     head->content_length = (int64_t)length;
     return HTTP_FAULT_NONE;
 }
 
-static enum http_fault judge_coding(const struct found *found, struct http_head *head)
+static enum http_fault judge_coding(struct http_head *head)
 {
-    if (found->codings == 0)
+    if (!head_has(head, NAME_TRANSFER_ENCODING))
         return HTTP_FAULT_NONE;
     if (head->minor_version == 0)
         return HTTP_FAULT_MALFORMED;
-    if (found->codings > 1 || !http_name_equal(found->coding, TEXT("chunked")))
+    if (head_repeats(head, NAME_TRANSFER_ENCODING) ||
+        !text_equal_nocase(head_value(head, NAME_TRANSFER_ENCODING), TEXT("chunked")))
         return HTTP_FAULT_NOT_IMPLEMENTED;
     head->is_chunked = true;
     return HTTP_FAULT_NONE;
 }
 
 /* What both sides have in common. */
-static enum http_fault judge(struct http_head *head, struct found *found)
+static enum http_fault judge(struct http_head *head)
 {
-    *found = (struct found){0};
-    for (int i = 0; i < head->fields_len; i++)
-        note_field(found, &head->fields[i]);
+    struct options options = options_of(head);
+
     /* Each option is looked for among all fields, so their number is bounded like that of fields. */
-    if (found->options > HEAD_FIELDS_MAX)
+    if (options.len > HEAD_FIELDS_MAX)
         return HTTP_FAULT_HEAD_TOO_LARGE;
-    enum http_fault fault = judge_length(found, head);
+    enum http_fault fault = judge_length(head);
     if (!fault)
-        fault = judge_coding(found, head);
-    head->keeps_alive = !found->closes && (head->minor_version == 1 || found->keeps);
-    head->wants_upgrade = found->has_upgrade && found->upgrades;
+        fault = judge_coding(head);
+    head->keeps_alive = !options.closes && (head->minor_version == 1 || options.keeps);
+    head->wants_upgrade = head_has(head, NAME_UPGRADE) && options.upgrades;
     return fault;
 }
 
@@ -122,27 +119,27 @@ static void set_framing(struct http_parser *p, enum http_framing framing)
 enum http_fault framing_of_request(struct http_parser *p)
 {
     struct http_head *head = p->head;
-    struct found found;
-    enum http_fault fault = judge(head, &found);
+    enum http_fault fault = judge(head);
 
     if (fault)
         return fault;
-    if (found.hosts > 1 || (found.hosts == 0 && head->minor_version == 1) || !is_host(found.host))
+    bool has_host = head_has(head, NAME_HOST);
+    if ((!has_host && head->minor_version == 1) || head_repeats(head, NAME_HOST) ||
+        !is_host(head_value(head, NAME_HOST)))
         return HTTP_FAULT_MALFORMED;
     if (head->is_chunked)
         set_framing(p, FRAMING_CHUNKED);
     else
         set_framing(p, head->content_length > 0 ? FRAMING_LENGTH : FRAMING_EMPTY);
     head->has_body = p->framing != FRAMING_EMPTY;
-    head->expects_continue = found.expects && head->has_body && head->minor_version == 1;
+    head->expects_continue = head->has_body && head->minor_version == 1 && expects_continue(head);
     return HTTP_FAULT_NONE;
 }
 
 enum http_fault framing_of_answer(struct http_parser *p)
 {
     struct http_head *head = p->head;
-    struct found found;
-    enum http_fault fault = judge(head, &found);
+    enum http_fault fault = judge(head);
 
     if (fault)
         return fault == HTTP_FAULT_NOT_IMPLEMENTED ? HTTP_FAULT_MALFORMED : fault;

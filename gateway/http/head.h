@@ -22,7 +22,7 @@ enum http_method {
 };
 
 /* Fields that are looked for in every head: known by number, once it is parsed.  Of the first group none is passed on
- * (head_mark_hop_by_hop).  No two begin with the same letter and are as long. */
+ * (head_mark_hop_by_hop).  Names are small letters and hyphens; no two begin with the same letter and are as long. */
 /* clang-format off */
 #define HTTP_NAME_TABLE(X)                                                                         \
     X(CONNECTION,                'c', "connection")                                                \
@@ -46,7 +46,10 @@ enum http_method {
     X(X_REQUEST_ID,              'x', "x-request-id")                                              \
     X(TRACEPARENT,               't', "traceparent")                                               \
     X(TRACESTATE,                't', "tracestate")                                                \
+    X(ACCEPT,                    'a', "accept")                                                    \
     X(ACCEPT_ENCODING,           'a', "accept-encoding")                                           \
+    X(CONTENT_TYPE,              'c', "content-type")                                              \
+    X(CONTENT_ENCODING,          'c', "content-encoding")                                          \
     X(AUTHORIZATION,             'a', "authorization")                                             \
     X(X_API_KEY,                 'x', "x-api-key")
 /* clang-format on */
@@ -56,13 +59,15 @@ enum http_name {
 #define X(id, letter, name) NAME_##id,
     HTTP_NAME_TABLE(X)
 #undef X
+        HTTP_NAMES_LEN
 };
+_Static_assert(HTTP_NAMES_LEN <= 32, "a set of names is one uint32_t");
 
 struct http_field {
     struct text name;
     struct text value;  /* trimmed; ptr is never NULL */
     bool is_hop_by_hop; /* of RFC 9110 7.6.1, or named by Connection: not passed on */
-    enum http_name id;  /* set by the parser */
+    enum http_name id;
 };
 
 struct http_head {
@@ -81,22 +86,42 @@ struct http_head {
     bool wants_upgrade; /* Upgrade, and named by Connection; the body is parsed as if it did not */
     size_t head_bytes;  /* of the head on the wire, with its last CRLF CRLF */
     int fields_len;
+    uint32_t names;          /* a bit for each number that a field has: see HTTP_NAME_BIT */
+    uint32_t repeated_names; /* likewise, for those of several fields */
+
+    /* What lies below counts as far as fields_len and names say, and need not be cleared. */
+    unsigned char first[HTTP_NAMES_LEN]; /* of the fields of a name, by its number */
     struct http_field fields[HEAD_FIELDS_MAX];
 };
 
-/* Names, tokens and options are compared without case.  Lengths or first letters differ nearly always: compared first,
- * inline, the letters as far as case does not change them. */
-static inline bool http_name_equal(struct text a, struct text b)
-{
-    if (a.len != b.len)
-        return false;
-    return a.len == 0 || (((a.ptr[0] ^ b.ptr[0]) & ~0x20) == 0 && text_equal_nocase(a, b));
-}
 /* Which of the table it is. */
 enum http_name http_name_of(struct text name);
 /* In lower case. */
 struct text http_name_text(enum http_name id);
-/* The value of the first field of that name (ASCII case-insensitive); TEXT_NONE when there is none. */
+/* A set of one name; sets are joined by |. */
+#define HTTP_NAME_BIT(id) (UINT32_C(1) << (id))
+
+/* Makes it empty, for head_add() to fill. */
+void head_clear(struct http_head *head);
+/* The next field; there must be room. */
+void head_add(struct http_head *head, struct text name, struct text value);
+static inline bool head_has(const struct http_head *head, enum http_name id)
+{
+    return (head->names & HTTP_NAME_BIT(id)) != 0;
+}
+/* Are there several fields of that name? */
+static inline bool head_repeats(const struct http_head *head, enum http_name id)
+{
+    return (head->repeated_names & HTTP_NAME_BIT(id)) != 0;
+}
+/* The value of the first field of that name; TEXT_NONE when there is none. */
+static inline struct text head_value(const struct http_head *head, enum http_name id)
+{
+    return head_has(head, id) ? head->fields[head->first[id]].value : TEXT_NONE;
+}
+
+/* For names that have no number: the value of the first field of that name (ASCII case-insensitive); TEXT_NONE when there
+ * is none. */
 struct text head_field(const struct http_head *head, struct text name);
 /* How many fields have that name. */
 int head_field_count(const struct http_head *head, struct text name);
@@ -109,3 +134,5 @@ bool head_list_has(const struct http_head *head, struct text name, struct text t
 void head_mark_hop_by_hop(struct http_head *head);
 /* The reason phrase of RFC 9110 and the registry; "Unknown" for others. */
 const char *http_reason(int status);
+/* The whole line, "HTTP/1.1 200 OK\r\n", of a status that has a reason phrase; TEXT_NONE for others. */
+struct text http_status_line(int status);

@@ -3,7 +3,7 @@
  *
  * Bytes of a head are looked at twice.  As they come in, lines are found and what can be judged by line is: the start
  * line, the limits, bare LF, folding.  Offsets are kept, no pointers, so the buffer may grow and move meanwhile.  Once
- * the head is whole, llhttp gets it in one piece and judges names, values and the rest; it is stopped behind the head.
+ * the head is whole, llhttp gets its fields in one piece and judges names, values and the rest; it is stopped behind them.
  * Bodies of known length are counted here; chunked ones go on through llhttp, which is stopped after each piece. */
 #include "http/parser.h"
 
@@ -20,15 +20,13 @@ static struct http_parser *parser_of(llhttp_t *llhttp)
 static int on_field_name(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct http_parser *p = parser_of(llhttp);
-    struct http_head *head = p->head;
 
     if (p->is_head_done) /* a trailer */
         return 0;
-    if (head->fields_len == HEAD_FIELDS_MAX)
+    if (p->head->fields_len == HEAD_FIELDS_MAX)
         return HPE_USER;
     /* Some fields without a value get no callback for it. */
-    head->fields[head->fields_len++] = (struct http_field){
-        .name = {at, len}, .value = {at + len, 0}, .id = http_name_of((struct text){at, len})};
+    head_add(p->head, (struct text){at, len}, (struct text){at + len, 0});
     return 0;
 }
 
@@ -81,9 +79,7 @@ void http_parser_next(struct http_parser *p, struct http_head *head)
                               .head = head,
                               .answers_head = answers_head,
                               .body_left = -1};
-    /* The fields count as far as fields_len says: clearing all 100 would cost more than parsing most heads. */
-    memset(head, 0, offsetof(struct http_head, fields));
-    head->content_length = -1;
+    head_clear(head);
 }
 
 static enum status fail(struct http_parser *p, enum http_fault fault)
@@ -103,33 +99,22 @@ static enum http_fault start_line_begun(const struct http_parser *p, struct text
 static enum http_fault start_line_parse(struct http_parser *p, struct text line)
 {
     if (p->side == HTTP_REQUESTS)
-        return request_line_parse(line, p->head);
+        return request_line_parse(&p->limits, line, p->head);
     return status_line_parse(line, p->head);
 }
 
-/* The line without its CR; false where it has none. */
-static bool drop_cr(struct text *line)
-{
-    if (line->len == 0 || line->ptr[line->len - 1] != '\r')
-        return false;
-    line->len--;
-    return true;
-}
-
+/* Lines are given whole, with their CR, but without LF. */
 static enum status take_start_line(struct http_parser *p, struct text line)
 {
     if (p->side == HTTP_REQUESTS && text_equal(line, TEXT("\r"))) {
         p->blank_bytes += sizeof("\r\n") - 1;
         return ST_PENDING;
     }
-    enum http_fault fault = start_line_begun(p, line);
-    if (!fault && !drop_cr(&line))
-        fault = HTTP_FAULT_MALFORMED;
-    if (!fault)
-        fault = start_line_parse(p, line);
+    enum http_fault fault = start_line_parse(p, line);
     if (fault)
         return fail(p, fault);
     p->lines++;
+    p->fields_at = p->blank_bytes + line.len + 1;
     return ST_PENDING;
 }
 
@@ -137,26 +122,15 @@ static enum status take_start_line(struct http_parser *p, struct text line)
  * and a name of no letters, llhttp 8 lets pass. */
 static bool begins_no_name(char c)
 {
-    switch (c) {
-    case ' ':
-    case '\t':
-    case '\r':
-    case ':':
-    case '\0':
-        return true;
-    default:
-        return false;
-    }
+    return c == ' ' || c == '\t' || c == '\r' || c == ':' || c == '\0';
 }
 
-/* A line is whole, but for its LF.  ST_OK: it was the empty one behind the fields. */
-static enum status take_line(struct http_parser *p, struct text line)
+/* ST_OK: it was the empty one behind the fields. */
+static enum status take_field_line(struct http_parser *p, struct text line)
 {
-    if (p->lines == 0)
-        return take_start_line(p, line);
-    if (!drop_cr(&line))
+    if (line.len == 0 || line.ptr[line.len - 1] != '\r')
         return fail(p, HTTP_FAULT_MALFORMED);
-    if (line.len == 0)
+    if (line.len == 1)
         return ST_OK;
     if (begins_no_name(line.ptr[0]))
         return fail(p, HTTP_FAULT_MALFORMED);
@@ -169,25 +143,25 @@ static enum status take_line(struct http_parser *p, struct text line)
 /* Looks for the end of the head in len bytes from begin, of which those up to fed_bytes were looked at before. */
 static enum status find_end(struct http_parser *p, const char *begin, size_t len)
 {
-    while (p->fed_bytes < len) {
-        const char *line = begin + p->line_at;
-        const char *lf = memchr(begin + p->fed_bytes, '\n', len - p->fed_bytes);
-        if (!lf)
-            break;
-        p->fed_bytes = (size_t)(lf - begin) + 1;
-        p->line_at = p->fed_bytes;
-        enum status st = take_line(p, (struct text){line, (size_t)(lf - line)});
-        if (st != ST_PENDING)
-            return st;
+    const char *end = begin + len;
+    const char *line = begin + p->line_at;
+    const char *lf = memchr(begin + p->fed_bytes, '\n', len - p->fed_bytes);
+    enum status st = ST_PENDING;
+
+    while (lf && st == ST_PENDING) {
+        struct text whole = {line, (size_t)(lf - line)};
+        st = p->lines > 0 ? take_field_line(p, whole) : take_start_line(p, whole);
+        line = lf + 1;
+        lf = st == ST_PENDING ? memchr(line, '\n', (size_t)(end - line)) : NULL;
     }
-    p->fed_bytes = len;
-    if (p->lines == 0) {
-        struct text begun = {begin + p->line_at, len - p->line_at};
-        enum http_fault fault = start_line_begun(p, begun);
+    p->line_at = (size_t)(line - begin);
+    p->fed_bytes = st == ST_PENDING ? len : p->line_at;
+    if (st == ST_PENDING && p->lines == 0) {
+        enum http_fault fault = start_line_begun(p, (struct text){line, (size_t)(end - line)});
         if (fault)
             return fail(p, fault);
     }
-    return ST_PENDING;
+    return st;
 }
 
 /* What a refusal by llhttp means. */
@@ -200,17 +174,58 @@ static enum http_fault fault_of(const struct http_parser *p, llhttp_errno_t erro
     if (is_method && p->head->fields_len == 0)
         return HTTP_FAULT_NOT_IMPLEMENTED;
     /* Beside a Content-Length it is that which is wrong. */
-    if (error == HPE_INVALID_TRANSFER_ENCODING &&
-        head_field_count(p->head, TEXT("Content-Length")) == 0)
+    if (error == HPE_INVALID_TRANSFER_ENCODING && !head_has(p->head, NAME_CONTENT_LENGTH))
         return HTTP_FAULT_NOT_IMPLEMENTED;
     return HTTP_FAULT_MALFORMED;
 }
 
+/* llhttp as it stands behind a start line of HTTP/1.0 or HTTP/1.1. */
+static const llhttp_t *llhttp_behind_start_line(enum http_side side, int minor_version)
+{
+    static const struct text lines[][2] = {
+        [HTTP_REQUESTS] = {{"GET / HTTP/1.0\r\n", 16}, {"GET / HTTP/1.1\r\n", 16}},
+        [HTTP_ANSWERS] = {{"HTTP/1.0 200 OK\r\n", 17}, {"HTTP/1.1 200 OK\r\n", 17}},
+    };
+    /* A thread's own, as who needs it first makes it. */
+    static _Thread_local llhttp_t made[ARRAY_LEN(lines)][2];
+    llhttp_t *llhttp = &made[side][minor_version];
+
+    if (!llhttp->settings) {
+        struct text line = lines[side][minor_version];
+        llhttp_init(llhttp, side == HTTP_REQUESTS ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
+        llhttp_errno_t error = llhttp_execute(llhttp, line.ptr, line.len);
+        ASSERT(error == HPE_OK);
+    }
+    return llhttp;
+}
+
+/* A start line of which all was judged here is not given to llhttp, which would take a third of its time for it.  What is
+ * left to llhttp: which other methods there are, and what the authority of an absolute target may hold. */
+static bool is_start_line_judged(const struct http_parser *p)
+{
+    return p->side == HTTP_ANSWERS ||
+           (p->head->method != METHOD_OTHER && p->head->target.ptr[0] == '/');
+}
+
+static llhttp_errno_t run_llhttp(struct http_parser *p, struct text head)
+{
+    struct text rest = head;
+
+    if (is_start_line_judged(p)) {
+        size_t line_bytes = p->fields_at - p->blank_bytes;
+        rest = (struct text){head.ptr + line_bytes, head.len - line_bytes};
+        p->llhttp = *llhttp_behind_start_line(p->side, p->head->minor_version);
+        p->llhttp.status_code = (uint16_t)p->head->status;
+    } else {
+        llhttp_init(&p->llhttp, HTTP_REQUEST, &settings);
+    }
+    p->llhttp.data = p;
+    return llhttp_execute(&p->llhttp, rest.ptr, rest.len);
+}
+
 static enum http_fault parse_fields(struct http_parser *p, struct text head)
 {
-    llhttp_init(&p->llhttp, p->side == HTTP_REQUESTS ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
-    p->llhttp.data = p;
-    llhttp_errno_t error = llhttp_execute(&p->llhttp, head.ptr, head.len);
+    llhttp_errno_t error = run_llhttp(p, head);
     if (error != HPE_PAUSED)
         return p->side == HTTP_REQUESTS ? fault_of(p, error) : HTTP_FAULT_MALFORMED;
     /* It must see the same end. */
@@ -224,9 +239,8 @@ static enum status finish_head(struct http_parser *p, const char *begin, bool ha
     struct text head = {begin + p->blank_bytes, p->fed_bytes - p->blank_bytes};
 
     if (has_moved) {
-        const char *cr = memchr(head.ptr, '\r', head.len);
-        enum http_fault fault =
-            start_line_parse(p, (struct text){head.ptr, (size_t)(cr - head.ptr)});
+        struct text line = {head.ptr, p->fields_at - p->blank_bytes - 1};
+        enum http_fault fault = start_line_parse(p, line);
         ASSERT(fault == HTTP_FAULT_NONE);
     }
     p->head->head_bytes = head.len;

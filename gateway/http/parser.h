@@ -5,7 +5,7 @@
  * the new bytes, until it is whole.  The buffer may move while the head is not whole.  Body bytes may come from anywhere.
  *
  * How the bytes are cut into feeds changes neither what is parsed nor the fault.  Lines are found and the start line is
- * judged as bytes come in; llhttp is given the head once, when it is whole, so its spans are never split, and the
+ * judged as bytes come in; llhttp is given the fields once, when the head is whole, so its spans are never split, and the
  * verdicts do not depend on its version. */
 #pragma once
 
@@ -61,6 +61,7 @@ struct http_parser {
     size_t fed_bytes;     /* of the head so far, with the empty lines before it */
     size_t blank_bytes;   /* of those empty lines */
     size_t line_at;       /* where the line at work begins, counted like fed_bytes */
+    size_t fields_at;     /* where the first field begins, likewise */
     int lines;            /* that are whole, without the empty ones */
     char last_byte;       /* of a chunked body so far */
     size_t framing_bytes; /* since the last content of a chunked body */

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* start_line.c - request lines and status lines.
  *
- * llhttp reads them once more, but it takes several spaces between the parts, RTSP and ICE, fragments in the target and
- * unknown methods each in its own way and differently from version to version; so the verdict is made here. */
+ * The verdict is made here, since llhttp takes several spaces between the parts, RTSP and ICE, fragments in the target and
+ * unknown methods each in its own way and differently from version to version.  It is given only those lines of which
+ * something is left to judge: see parser.c. */
 #include "http/start_line.h"
 
 #include <string.h>
 
 /* Longer than any method of the registry (BASELINE-CONTROL, UPDATEREDIRECTREF). */
 #define METHOD_BYTES_MAX 32
+
+/* "HTTP/1.1 200 OK" */
+#define STATUS_AT  (sizeof("HTTP/1.1 ") - 1)
+#define STATUS_END (STATUS_AT + 3)
+
+/* Those that have a number, the one that jobs come with first. */
+#define METHOD_TABLE(X) X(POST) X(GET) X(HEAD) X(OPTIONS) X(PUT) X(DELETE) X(PATCH)
 
 static bool is_token_char(unsigned char c)
 {
@@ -39,22 +47,34 @@ static struct text cut(struct text *rest, char separator)
     return head;
 }
 
+static bool drop_cr(struct text *line)
+{
+    if (line->len == 0 || line->ptr[line->len - 1] != '\r')
+        return false;
+    line->len--;
+    return true;
+}
+
+/* One of which perhaps more is to come. */
+static enum http_fault judge_method(struct text method)
+{
+    if (!is_token((struct text){method.ptr, MIN(method.len, METHOD_BYTES_MAX + 1)}))
+        return HTTP_FAULT_MALFORMED;
+    return method.len > METHOD_BYTES_MAX ? HTTP_FAULT_NOT_IMPLEMENTED : HTTP_FAULT_NONE;
+}
+
 enum http_fault request_line_begun(const struct http_limits *limits, struct text line)
 {
     struct text rest = line;
     struct text method = cut(&rest, ' ');
-    bool has_space = method.len < line.len;
 
     /* A CR at the very beginning may be half of an empty line, of which any number is skipped. */
     if (line.len == 0 || (line.len == 1 && line.ptr[0] == '\r'))
         return HTTP_FAULT_NONE;
-    if (!is_token((struct text){method.ptr, MIN(method.len, METHOD_BYTES_MAX + 1)}))
-        return HTTP_FAULT_MALFORMED;
-    if (method.len > METHOD_BYTES_MAX)
-        return HTTP_FAULT_NOT_IMPLEMENTED;
-    if (has_space && cut(&rest, ' ').len > limits->target_bytes)
-        return HTTP_FAULT_TARGET_TOO_LONG;
-    return HTTP_FAULT_NONE;
+    enum http_fault fault = judge_method(method);
+    if (!fault && cut(&rest, ' ').len > limits->target_bytes)
+        fault = HTTP_FAULT_TARGET_TOO_LONG;
+    return fault;
 }
 
 enum http_fault status_line_begun(struct text line)
@@ -72,6 +92,10 @@ static bool is_digit(char c)
 
 static enum http_fault parse_version(struct text version, struct http_head *head)
 {
+    if (text_equal(version, TEXT("HTTP/1.1"))) {
+        head->minor_version = 1;
+        return HTTP_FAULT_NONE;
+    }
     if (version.len != sizeof("HTTP/1.1") - 1 || !text_starts_with(version, TEXT("HTTP/")) ||
         !is_digit(version.ptr[5]) || version.ptr[6] != '.' || !is_digit(version.ptr[7]))
         return HTTP_FAULT_MALFORMED;
@@ -81,28 +105,14 @@ static enum http_fault parse_version(struct text version, struct http_head *head
     return HTTP_FAULT_NONE;
 }
 
-static enum http_fault parse_method(struct text method, struct http_head *head)
+static enum http_method method_of(struct text name)
 {
-    static const struct {
-        struct text name;
-        enum http_method method;
-    } methods[] = {
-        {{"POST", 4}, METHOD_POST},       {{"GET", 3}, METHOD_GET}, {{"HEAD", 4}, METHOD_HEAD},
-        {{"OPTIONS", 7}, METHOD_OPTIONS}, {{"PUT", 3}, METHOD_PUT}, {{"DELETE", 6}, METHOD_DELETE},
-        {{"PATCH", 5}, METHOD_PATCH},
-    };
-
-    head->method_text = method;
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        if (text_equal(method, methods[i].name)) {
-            head->method = methods[i].method;
-            return HTTP_FAULT_NONE;
-        }
-    }
-    if (text_equal(method, TEXT("CONNECT")) || text_equal(method, TEXT("TRACE")))
-        return HTTP_FAULT_NOT_IMPLEMENTED;
-    head->method = METHOD_OTHER;
-    return HTTP_FAULT_NONE;
+#define X(method)                                                                                  \
+    if (text_equal(name, TEXT(#method)))                                                           \
+        return METHOD_##method;
+    METHOD_TABLE(X)
+#undef X
+    return METHOD_OTHER;
 }
 
 static void split_query(struct text rest, struct http_head *head)
@@ -142,12 +152,10 @@ static enum http_fault parse_target(struct text target, struct http_head *head)
     struct text http = TEXT("http://");
     struct text https = TEXT("https://");
 
-    for (size_t i = 0; i < target.len; i++) {
-        if (target.ptr[i] <= ' ' || target.ptr[i] >= 0x7f || target.ptr[i] == '#')
-            return HTTP_FAULT_MALFORMED;
-    }
+    if (text_visible_len(target, '#') < target.len)
+        return HTTP_FAULT_MALFORMED;
     head->target = target;
-    if (text_starts_with(target, TEXT("/"))) {
+    if (target.ptr[0] == '/') {
         split_query(target, head);
         return HTTP_FAULT_NONE;
     }
@@ -162,39 +170,51 @@ static enum http_fault parse_target(struct text target, struct http_head *head)
     return HTTP_FAULT_MALFORMED;
 }
 
-enum http_fault request_line_parse(struct text line, struct http_head *head)
+enum http_fault request_line_parse(const struct http_limits *limits, struct text line,
+                                   struct http_head *head)
 {
-    struct text version = line;
-    struct text method = cut(&version, ' ');
-    struct text target = cut(&version, ' ');
+    struct text rest = line;
+    struct text method = cut(&rest, ' ');
+    struct text target = cut(&rest, ' ');
+    bool has_version = target.ptr + target.len != line.ptr + line.len;
 
-    if (!is_token(method) || target.len == 0)
+    head->method_text = method;
+    head->method = method_of(method);
+    enum http_fault fault = head->method == METHOD_OTHER ? judge_method(method) : HTTP_FAULT_NONE;
+    if (fault)
+        return fault;
+    if (target.len > limits->target_bytes)
+        return HTTP_FAULT_TARGET_TOO_LONG;
+    if (!drop_cr(has_version ? &rest : &target) || target.len == 0)
         return HTTP_FAULT_MALFORMED;
     /* "GET /" alone is HTTP/0.9. */
-    if (target.ptr + target.len == line.ptr + line.len)
-        return HTTP_FAULT_VERSION;
-    enum http_fault fault = parse_version(version, head);
-    if (!fault)
-        fault = parse_method(method, head);
-    if (!fault)
-        fault = parse_target(target, head);
-    return fault;
+    fault = has_version ? parse_version(rest, head) : HTTP_FAULT_VERSION;
+    if (fault)
+        return fault;
+    if (text_equal(method, TEXT("CONNECT")) || text_equal(method, TEXT("TRACE")))
+        return HTTP_FAULT_NOT_IMPLEMENTED;
+    return parse_target(target, head);
 }
 
 enum http_fault status_line_parse(struct text line, struct http_head *head)
 {
-    struct text rest = line;
-    enum http_fault fault = parse_version(cut(&rest, ' '), head);
-    struct text status = cut(&rest, ' ');
+    struct text version = {line.ptr, MIN(line.len, sizeof("HTTP/1.1") - 1)};
 
+    if (!text_starts_with(line, TEXT("HTTP/")) || !drop_cr(&line))
+        return HTTP_FAULT_MALFORMED;
+    if (line.len > version.len && line.ptr[version.len] != ' ')
+        return HTTP_FAULT_MALFORMED;
+    enum http_fault fault = parse_version(version, head);
     if (fault)
         return fault;
-    if (status.len != 3 || status.ptr[0] < '1' || status.ptr[0] > '5' || !is_digit(status.ptr[1]) ||
-        !is_digit(status.ptr[2]))
+    if (line.len < STATUS_END || (line.len > STATUS_END && line.ptr[STATUS_END] != ' '))
         return HTTP_FAULT_MALFORMED;
-    head->status = (status.ptr[0] - '0') * 100 + (status.ptr[1] - '0') * 10 + (status.ptr[2] - '0');
-    for (size_t i = 0; i < rest.len; i++) {
-        unsigned char c = (unsigned char)rest.ptr[i];
+    const char *status = line.ptr + STATUS_AT;
+    if (status[0] < '1' || status[0] > '5' || !is_digit(status[1]) || !is_digit(status[2]))
+        return HTTP_FAULT_MALFORMED;
+    head->status = (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
+    for (size_t i = STATUS_END; i < line.len; i++) {
+        unsigned char c = (unsigned char)line.ptr[i];
         if ((c < ' ' && c != '\t') || c == 0x7f)
             return HTTP_FAULT_MALFORMED;
     }

@@ -18,6 +18,12 @@ static _Thread_local struct {
 
 void http_write_status(struct text_out *out, int status)
 {
+    struct text line = http_status_line(status);
+
+    if (line.len > 0) {
+        text_out_add(out, line);
+        return;
+    }
     text_out_add(out, TEXT("HTTP/1.1 "));
     text_out_int(out, status);
     text_out_char(out, ' ');
@@ -50,14 +56,6 @@ void http_write_field(struct text_out *out, struct text name, struct text value)
     text_out_add(out, name);
     text_out_add(out, TEXT(": "));
     text_out_add(out, value);
-    text_out_add(out, TEXT("\r\n"));
-}
-
-void http_write_int_field(struct text_out *out, struct text name, int64_t value)
-{
-    text_out_add(out, name);
-    text_out_add(out, TEXT(": "));
-    text_out_int(out, value);
     text_out_add(out, TEXT("\r\n"));
 }
 

@@ -9,7 +9,14 @@ void http_write_request(struct text_out *out, struct text method, struct text ta
 /* A field whose name or value holds CR, LF or NUL, or whose name is empty, is dropped whole: no text, wherever it comes
  * from, can make a second field or end the head. */
 void http_write_field(struct text_out *out, struct text name, struct text value);
-void http_write_int_field(struct text_out *out, struct text name, int64_t value);
+/* Inline, so that a literal name costs a few stores. */
+static inline void http_write_int_field(struct text_out *out, struct text name, int64_t value)
+{
+    text_out_add(out, name);
+    text_out_add(out, TEXT(": "));
+    text_out_int(out, value);
+    text_out_add(out, TEXT("\r\n"));
+}
 /* Date: IMF-fixdate, cached a second. */
 void http_write_date(struct text_out *out, int64_t wall_us);
 void http_write_end(struct text_out *out);

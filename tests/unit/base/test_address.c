@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/address.h"
@@ -23,6 +24,17 @@ static const char *host(const struct address *address)
 
     text_out_init(&out, buf, sizeof(buf));
     address_print_host(address, &out);
+    return buf;
+}
+
+static const char *short_host(const struct address *address)
+{
+    static char buf[ADDRESS_TEXT_MAX];
+    struct address_short kept = address_shorten(address);
+    struct text_out out;
+
+    text_out_init(&out, buf, sizeof(buf));
+    address_short_print_host(&kept, &out);
     return buf;
 }
 
@@ -93,6 +105,30 @@ Test(address, host_alone)
     cr_assert_str_eq(printed(&unnamed), "unix:");
     cr_assert_str_eq(printed(&none), "unknown");
     cr_assert_str_eq(host(&none), "unknown");
+}
+
+Test(address, a_short_one_prints_the_same_host)
+{
+    static const char *const all[] = {"192.0.2.1:5", "[2001:db8::1]:5", "[::ffff:192.0.2.9]:5",
+                                      "unix:/run/x.sock"};
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        struct address address = parsed(all[i]);
+
+        cr_assert_str_eq(short_host(&address), host(&address));
+    }
+}
+
+Test(address, every_octet)
+{
+    char expected[32];
+
+    for (unsigned octet = 0; octet < 256; octet++) {
+        snprintf(expected, sizeof(expected), "%u.%u.%u.%u:0", octet, 255 - octet, octet, octet);
+        struct address address = parsed(expected);
+
+        cr_assert_str_eq(printed(&address), expected);
+    }
 }
 
 Test(address, prefixes)

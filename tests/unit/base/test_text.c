@@ -23,6 +23,32 @@ Test(text, compares)
     cr_assert_eq(text_of("abc").len, 3);
 }
 
+static bool differ_by_case(unsigned a, unsigned b)
+{
+    return a == b || ((a ^ b) == 0x20 && (a | 0x20) >= 'a' && (a | 0x20) <= 'z');
+}
+
+/* Every two bytes at every place of texts of every length up to three words. */
+Test(text, letters_alone_differ_by_case)
+{
+    char a[20], b[20];
+
+    memset(a, 'x', sizeof(a));
+    memset(b, 'X', sizeof(b));
+    for (size_t len = 1; len <= sizeof(a); len++)
+        for (size_t at = 0; at < len; at++) {
+            for (unsigned pair = 0; pair < 1 << 16; pair++) {
+                a[at] = (char)(pair >> 8);
+                b[at] = (char)(pair & 0xff);
+                cr_assert_eq(text_same_nocase(a, b, len), differ_by_case(pair >> 8, pair & 0xff),
+                             "%04x at %zu of %zu", pair, at, len);
+            }
+            a[at] = 'x';
+            b[at] = 'X';
+        }
+    cr_assert(text_same_nocase(a, b, 0));
+}
+
 Test(text, trims_blanks_only)
 {
     cr_assert(text_equal(text_trim(TEXT(" \t a b\t ")), TEXT("a b")));
@@ -182,6 +208,24 @@ Test(text, plain_len)
     cr_assert_eq(text_plain_len(TEXT_NONE), 0);
 }
 
+Test(text, visible_len)
+{
+    char bytes[24];
+
+    for (size_t len = 0; len <= sizeof(bytes); len++)
+        for (size_t at = 0; at < len; at++)
+            for (int byte = 0; byte < 256; byte++) {
+                bool is_visible = byte > 0x20 && byte < 0x7f && byte != '#';
+                memset(bytes, 'a', sizeof(bytes));
+                bytes[at] = (char)byte;
+                bytes[len - 1] = at == len - 1 ? (char)byte : '#';
+                size_t expected = is_visible ? len - (at < len - 1) : at;
+                cr_assert_eq(text_visible_len((struct text){bytes, len}, '#'), expected,
+                             "%d at %zu of %zu", byte, at, len);
+            }
+    cr_assert_eq(text_visible_len(TEXT_NONE, '#'), 0);
+}
+
 Test(text, out_is_bounded)
 {
     char buf[5] = "####";
@@ -203,6 +247,39 @@ Test(text, out_is_bounded)
     text_out_add(&out, TEXT("abcd"));
     text_out_printf(&out, "%s", "");
     cr_assert_str_eq(buf, "abc");
+}
+
+static void assert_int_in(size_t size, int64_t value, const char *expected, bool is_full)
+{
+    char buf[8];
+    struct text_out out;
+
+    text_out_init(&out, buf, size);
+    text_out_int(&out, value);
+    cr_assert_str_eq(buf, expected);
+    cr_assert_eq(out.is_full, is_full);
+    cr_assert_eq(out.len, strlen(expected));
+}
+
+Test(text, numbers_and_hex_are_bounded)
+{
+    char buf[8];
+    struct text_out out;
+
+    assert_int_in(5, 1234, "1234", false);
+    assert_int_in(5, -123, "-123", false);
+    assert_int_in(4, 1234, "123", true);
+    assert_int_in(4, -123, "-12", true);
+    assert_int_in(2, 7, "7", false);
+    assert_int_in(1, 7, "", true);
+    text_out_init(&out, buf, 8);
+    text_out_hex(&out, "\x01\x23\x45", 3);
+    cr_assert_str_eq(buf, "012345");
+    cr_assert_not(out.is_full);
+    text_out_init(&out, buf, 8);
+    text_out_hex(&out, "\x01\x23\x45\xab\xcd", 5);
+    cr_assert_str_eq(buf, "012345a");
+    cr_assert(out.is_full);
 }
 
 Test(text, out_without_room)

@@ -113,6 +113,32 @@ WHOLE_TEST(answer, each_of_many_is_told_its_own)
     }
 }
 
+static void ask_for_too_many(const char *body, const char *told)
+{
+    char job[512];
+    struct far_end *one;
+
+    scripted_client(&s, 65536, &one);
+    snprintf(job, sizeof(job),
+             "POST /v1/images/generations HTTP/1.1\r\nHost: h\r\nX-Account-Id: a\r\n"
+             "X-Account-Tier: free\r\nContent-Type: application/json\r\n"
+             "Content-Length: %zu\r\n\r\n%s",
+             strlen(body), body);
+    far_say(one, job);
+    scripted_turns(&s, 4);
+    FAR_HAS(one, "400 Bad Request");
+    FAR_HAS(one, told);
+}
+
+WHOLE_TEST(answer, numbers_and_complaints_are_each_ones_own)
+{
+    for (int i = 0; i < 2; i++) {
+        ask_for_too_many("{\"prompt\":\"x\",\"n\":9}", "'n' is 9; ");
+        ask_for_too_many("{\"prompt\":\"x\",\"n\":8}", "'n' is 8; ");
+        ask_for_too_many("{\"prompt\":\"x\",\"n\":1.5}", "\"param\":\"n\"");
+    }
+}
+
 WHOLE_TEST(answer, head_request_gets_no_body)
 {
     far_say(far, "HEAD /nowhere HTTP/1.1\r\nHost: h\r\n\r\n");

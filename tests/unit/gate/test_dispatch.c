@@ -397,6 +397,24 @@ WHOLE_TEST(dispatch, fields_that_stay_here_and_fields_that_are_added)
     FAR_LACKS(client, "other");
 }
 
+WHOLE_TEST(dispatch, lines_are_passed_on_as_they_came)
+{
+    struct far_end *far;
+
+    only(0);
+    scripted_upstream(&s, 0, 65536, &far);
+    far_say(client, "GET /v1/models HTTP/1.1\r\nA: 1\r\nb:2\r\nHost: h\r\nX-Account-Id: a\r\n"
+                    "X-Account-Tier: plus\r\nEmpty:\r\nC: \t3 \t\r\nd:4\r\nTE: trailers\r\n"
+                    "Last: 5\r\n\r\n");
+    scripted_turns(&s, 3);
+    FAR_HAS(far, "\r\nA: 1\r\nb:2\r\n");
+    FAR_HAS(far, "\r\nEmpty: \r\nC: 3\r\nd:4\r\nLast: 5\r\n");
+    far_say(far,
+            "HTTP/1.1 200 OK\r\ne:6\r\nF: 7\r\nContent-Length: 0\r\nG: 8\r\nh:9 \r\ni:\r\n\r\n");
+    scripted_turns(&s, 3);
+    FAR_HAS(client, "HTTP/1.1 200 OK\r\ne:6\r\nF: 7\r\nG: 8\r\nh: 9\r\ni: \r\nDate: ");
+}
+
 /* A proxy that adds a line of its own to what its client sent is believed, its client is not. */
 WHOLE_TEST(dispatch, the_last_line_of_forwarded_for_counts)
 {

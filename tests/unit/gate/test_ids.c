@@ -10,25 +10,34 @@ static struct http_head head;
 
 static void set_field(const char *name, struct text value)
 {
-    head.fields_len = 1;
-    head.fields[0] = (struct http_field){.name = text_of(name), .value = value};
+    head_clear(&head);
+    head_add(&head, text_of(name), value);
 }
 
 static const char *request_id(struct text sent)
 {
     static char id[REQUEST_ID_MAX + 1];
+    char made[REQUEST_ID_MADE_LEN + 1];
+    struct text_out out;
 
     set_field("X-Request-Id", sent);
-    ids_request(&gate, &head, id);
+    text_out_init(&out, id, sizeof(id));
+    text_out_add(&out, ids_request(&gate, &head, made));
     return id;
 }
 
 static const char *traceparent(const char *sent)
 {
     static char trace[TRACEPARENT_LEN + 1];
+    struct text_out out;
 
     set_field("traceparent", text_of(sent));
-    ids_traceparent(&gate, &head, trace);
+    text_out_init(&out, trace, sizeof(trace));
+    if (ids_sent_trace(&head).ptr)
+        text_out_add(&out, ids_sent_trace(&head));
+    else
+        ids_make_trace(&gate, &out);
+    cr_assert_not(out.is_full);
     return trace;
 }
 
@@ -57,8 +66,7 @@ Test(ids, others_get_a_new_one)
     strcpy(first, request_id(text_of(too_long)));
     cr_assert_eq(strlen(first), 32);
     cr_assert_str_neq(first, request_id(TEXT_NONE));
-    ids_request(&gate, NULL, first);
-    cr_assert_eq(strlen(first), 32);
+    cr_assert_eq(ids_request(&gate, NULL, first).len, 32);
 }
 
 Test(ids, a_good_traceparent_is_kept)
