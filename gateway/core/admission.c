@@ -25,7 +25,7 @@ struct steps {
 
 static bool is_closed(const struct steps *steps, const struct backend_load *b, int tier)
 {
-    if (!steps->ladder)
+    if (!steps->ladder || b->active_steps == 0)
         return false;
     return governor_closes(steps->ladder, b->active_steps, tier) ||
            (steps->has_trials && governor_would_close(steps->ladder, b->active_steps, tier));
