@@ -47,7 +47,7 @@ static void take_plain(struct answer_scan *scan, bool is_string)
     if (scan->json.depth < DEPTH_ANSWER || (scan->json.depth == DEPTH_ANSWER && scan->is_data_next))
         scan->is_uncountable = true;
     if (scan->json.depth == DEPTH_ELEMENT && scan->is_image_next && is_string &&
-        scan->json.word_len > 0)
+        scan->json.word.len > 0)
         scan->is_image = true;
 }
 

@@ -24,7 +24,8 @@ enum scan_item {
 };
 
 struct json_scan {
-    uint64_t arrays; /* bit d: the container at depth d is an array */
+    uint64_t arrays;  /* bit d: the container at depth d is an array */
+    struct text word; /* the string that just ended: in its piece, or in kept */
     uint8_t
         depth; /* containers that are open: after a begin and an end, with and without that one */
     uint8_t expect;   /* what may come next */
@@ -32,16 +33,19 @@ struct json_scan {
     bool is_escaped;  /* a backslash came before the next byte */
     uint8_t hex_left; /* digits of \uXXXX to come */
     uint8_t
-        word_len;  /* unescaped bytes of the last string; JSON_SCAN_WORD_MAX + 1: more than that */
+        kept_len; /* unescaped bytes of the string at work; JSON_SCAN_WORD_MAX + 1: more than that */
     uint16_t code; /* of \uXXXX so far */
-    char word
+    char kept
         [JSON_SCAN_WORD_MAX]; /* characters escaped as \u0080 and above are kept as one 0xff each */
 };
 
 void json_scan_init(struct json_scan *scan);
-/* Reads on from *piece to the end of the next item, and cuts off what it read. */
+/* Reads on from *piece, which is not empty, to the end of the next item, and cuts off what it read. */
 enum scan_item json_scan_next(struct json_scan *scan, struct text *piece);
-/* Is the string that just ended this one?  At most JSON_SCAN_WORD_MAX bytes of ASCII. */
-bool json_scan_is(const struct json_scan *scan, struct text word);
 /* The outermost value, an object or array, has ended, and only white space followed. */
 bool json_scan_is_done(const struct json_scan *scan);
+/* Is the string that just ended, in a piece that is still there, this one?  At most JSON_SCAN_WORD_MAX bytes of ASCII. */
+static inline bool json_scan_is(const struct json_scan *scan, struct text word)
+{
+    return text_equal(scan->word, word);
+}
