@@ -64,18 +64,6 @@ static enum scan_item end_container(struct json_scan *scan, bool is_array)
     return is_array ? SCAN_ARRAY_END : SCAN_OBJECT_END;
 }
 
-static enum scan_item begin_string(struct json_scan *scan)
-{
-    if (!(scan->expect & (EXPECT_VALUE | EXPECT_KEY)))
-        return broken(scan);
-    scan->is_key = (scan->expect & EXPECT_KEY) != 0;
-    scan->is_escaped = false;
-    scan->hex_left = 0;
-    scan->kept_len = 0;
-    scan->expect = EXPECT_STRING_REST;
-    return SCAN_NONE;
-}
-
 static enum scan_item begin_scalar(struct json_scan *scan, char c)
 {
     if (!(scan->expect & EXPECT_VALUE) || !is_scalar_char(c))
@@ -102,8 +90,6 @@ static enum scan_item take_token(struct json_scan *scan, char c)
     case '\r':
     case '\t':
         return SCAN_NONE;
-    case '"':
-        return begin_string(scan);
     case ':':
         return take_sign(scan, EXPECT_COLON, EXPECT_VALUE);
     case ',':
@@ -119,25 +105,53 @@ static enum scan_item take_token(struct json_scan *scan, char c)
     }
 }
 
-/* Past the scalar, if the byte after it is there, which is not part of it. */
-static const char *skip_scalar(struct json_scan *scan, const char *at, const char *end)
+/* It has ended once the byte after it is there, which is not part of it. */
+static enum scan_item skip_scalar(struct json_scan *scan, const char **at, const char *end)
 {
-    while (at < end && is_scalar_char(*at))
-        at++;
-    if (at < end)
-        after_value(scan);
-    return at;
+    const char *p = *at;
+
+    while (p < end && is_scalar_char(*p))
+        p++;
+    *at = p;
+    if (p == end)
+        return SCAN_NONE;
+    after_value(scan);
+    return SCAN_SCALAR;
 }
 
 /* --- inside strings --------------------------------------------------------------------------------------------------- */
 
-static void end_string(struct json_scan *scan, struct text word)
+static enum scan_item end_string(struct json_scan *scan, struct text word)
 {
     scan->word = word;
-    if (scan->is_key)
+    if (scan->is_key) {
         scan->expect = EXPECT_COLON;
-    else
-        after_value(scan);
+        return SCAN_KEY;
+    }
+    after_value(scan);
+    return SCAN_STRING;
+}
+
+/* Behind the opening quote: to the closing one where all of the string lies here as it is, else past what does. */
+static enum scan_item begin_string(struct json_scan *scan, const char **at, const char *end)
+{
+    struct text word = {*at, MIN((size_t)(end - *at), JSON_SCAN_WORD_MAX)};
+
+    if (!(scan->expect & (EXPECT_VALUE | EXPECT_KEY)))
+        return broken(scan);
+    word.len = text_plain_len(word);
+    scan->is_key = (scan->expect & EXPECT_KEY) != 0;
+    *at += word.len;
+    if (*at < end && **at == '"') {
+        ++*at;
+        return end_string(scan, word);
+    }
+    memcpy(scan->kept, word.ptr, word.len);
+    scan->kept_len = (uint8_t)word.len;
+    scan->is_escaped = false;
+    scan->hex_left = 0;
+    scan->expect = EXPECT_STRING_REST;
+    return SCAN_NONE;
 }
 
 static void keep(struct json_scan *scan, char c)
@@ -197,21 +211,19 @@ static bool is_escaped_at(const char *begin, const char *end, bool was_escaped)
 }
 
 /* The rest of a string whose beginning is known well enough. */
-static const char *skip_string(struct json_scan *scan, const char *at, const char *end)
+static enum scan_item skip_string(struct json_scan *scan, const char **at, const char *end)
 {
-    while (at < end) {
-        const char *quote = memchr(at, '"', (size_t)(end - at));
+    while (*at < end) {
+        const char *quote = memchr(*at, '"', (size_t)(end - *at));
         const char *cut = quote ? quote : end;
-        bool is_escaped = is_escaped_at(at, cut, scan->is_escaped);
+        bool is_escaped = is_escaped_at(*at, cut, scan->is_escaped);
 
-        at = quote ? quote + 1 : end;
+        *at = quote ? quote + 1 : end;
         scan->is_escaped = !quote && is_escaped;
-        if (quote && !is_escaped) {
-            end_string(scan, (struct text){scan->kept, scan->kept_len});
-            return at;
-        }
+        if (quote && !is_escaped)
+            return end_string(scan, (struct text){scan->kept, scan->kept_len});
     }
-    return at;
+    return SCAN_NONE;
 }
 
 /* One of the bytes that are kept, not the closing quote.  False: no string holds it. */
@@ -228,38 +240,17 @@ static bool take_char(struct json_scan *scan, char c)
     return (unsigned char)c >= 0x20;
 }
 
-/* On in a string that is not lent. */
-static const char *keep_string(struct json_scan *scan, const char *at, const char *end)
+static enum scan_item keep_string(struct json_scan *scan, const char **at, const char *end)
 {
-    while (at < end && (scan->kept_len <= JSON_SCAN_WORD_MAX || scan->hex_left > 0)) {
-        char c = *at++;
+    while (*at < end && (scan->kept_len <= JSON_SCAN_WORD_MAX || scan->hex_left > 0)) {
+        char c = *(*at)++;
 
-        if (c == '"' && scan->hex_left == 0 && !scan->is_escaped) {
-            end_string(scan, (struct text){scan->kept, scan->kept_len});
-            return at;
-        }
-        if (!take_char(scan, c)) {
-            scan->expect = EXPECT_BROKEN;
-            return at;
-        }
+        if (c == '"' && scan->hex_left == 0 && !scan->is_escaped)
+            return end_string(scan, (struct text){scan->kept, scan->kept_len});
+        if (!take_char(scan, c))
+            return broken(scan);
     }
     return skip_string(scan, at, end);
-}
-
-/* Behind the string, or the piece if that is cut there; then it goes on.  What no string holds breaks the scan. */
-static const char *read_string(struct json_scan *scan, const char *at, const char *end)
-{
-    if (scan->kept_len > 0 || scan->hex_left > 0 || scan->is_escaped)
-        return keep_string(scan, at, end);
-    size_t len = text_plain_len((struct text){at, MIN((size_t)(end - at), JSON_SCAN_WORD_MAX)});
-
-    if (at + len < end && at[len] == '"') {
-        end_string(scan, (struct text){at, len});
-        return at + len + 1;
-    }
-    memcpy(scan->kept, at, len);
-    scan->kept_len = (uint8_t)len;
-    return keep_string(scan, at + len, end);
 }
 
 /* --- all of it -------------------------------------------------------------------------------------------------------- */
@@ -269,46 +260,34 @@ void json_scan_init(struct json_scan *scan)
     *scan = (struct json_scan){.expect = EXPECT_VALUE};
 }
 
-/* On in what ends later than where it begins. */
-static const char *read_rest(struct json_scan *scan, const char *at, const char *end)
+/* On in what is longer than a byte. */
+static enum scan_item read_rest(struct json_scan *scan, const char **at, const char *end)
 {
     if (scan->expect == EXPECT_STRING_REST)
-        return read_string(scan, at, end);
+        return keep_string(scan, at, end);
     if (scan->expect == EXPECT_SCALAR_REST)
         return skip_scalar(scan, at, end);
-    return end; /* broken */
+    return SCAN_BROKEN;
 }
 
-/* What it was that has ended, or SCAN_NONE. */
-static enum scan_item ended(const struct json_scan *scan, enum expect before)
+void json_scan_feed(struct json_scan *scan, struct text piece, scan_item_fn *take)
 {
-    if (scan->expect == EXPECT_BROKEN)
-        return SCAN_BROKEN;
-    if (scan->expect == before)
-        return SCAN_NONE;
-    if (before == EXPECT_SCALAR_REST)
-        return SCAN_SCALAR;
-    return scan->is_key ? SCAN_KEY : SCAN_STRING;
-}
+    const char *at = piece.ptr;
+    const char *end = at + piece.len;
+    bool goes_on = true;
 
-enum scan_item json_scan_next(struct json_scan *scan, struct text *piece)
-{
-    const char *at = piece->ptr;
-    const char *end = at + piece->len;
-    enum scan_item item = SCAN_NONE;
+    while (at < end && goes_on) {
+        enum scan_item item;
 
-    while (at < end && item == SCAN_NONE) {
-        enum expect before = scan->expect;
-
-        if (before < EXPECT_STRING_REST) {
-            item = take_token(scan, *at++);
-        } else {
-            at = read_rest(scan, at, end);
-            item = ended(scan, before);
-        }
+        if (scan->expect >= EXPECT_STRING_REST)
+            item = read_rest(scan, &at, end);
+        else if (*at++ == '"')
+            item = begin_string(scan, &at, end);
+        else
+            item = take_token(scan, at[-1]);
+        if (item != SCAN_NONE)
+            goes_on = take(scan, item);
     }
-    *piece = (struct text){at, (size_t)(end - at)};
-    return item;
 }
 
 bool json_scan_is_done(const struct json_scan *scan)

@@ -12,7 +12,7 @@
 #define JSON_SCAN_WORD_MAX  31 /* so much of a string is kept */
 
 enum scan_item {
-    SCAN_NONE, /* the piece is used up */
+    SCAN_NONE,
     SCAN_OBJECT_BEGIN,
     SCAN_OBJECT_END,
     SCAN_ARRAY_BEGIN,
@@ -24,8 +24,9 @@ enum scan_item {
 };
 
 struct json_scan {
-    uint64_t arrays;  /* bit d: the container at depth d is an array */
-    struct text word; /* the string that just ended: in its piece, or in kept */
+    uint64_t arrays; /* bit d: the container at depth d is an array */
+    struct text
+        word; /* the string that just ended, while the item is told: in its piece, or in kept */
     uint8_t
         depth; /* containers that are open: after a begin and an end, with and without that one */
     uint8_t expect;   /* what may come next */
@@ -40,11 +41,12 @@ struct json_scan {
 };
 
 void json_scan_init(struct json_scan *scan);
-/* Reads on from *piece, which is not empty, to the end of the next item, and cuts off what it read. */
-enum scan_item json_scan_next(struct json_scan *scan, struct text *piece);
+/* Called for every item as it ends.  False: the rest of the piece is not looked at. */
+typedef bool scan_item_fn(struct json_scan *scan, enum scan_item item);
+void json_scan_feed(struct json_scan *scan, struct text piece, scan_item_fn *take);
 /* The outermost value, an object or array, has ended, and only white space followed. */
 bool json_scan_is_done(const struct json_scan *scan);
-/* Is the string that just ended, in a piece that is still there, this one?  At most JSON_SCAN_WORD_MAX bytes of ASCII. */
+/* Is the string that just ended this one?  At most JSON_SCAN_WORD_MAX bytes of ASCII. */
 static inline bool json_scan_is(const struct json_scan *scan, struct text word)
 {
     return text_equal(scan->word, word);
