@@ -96,7 +96,7 @@ void answer_scan_init(struct answer_scan *scan)
 
 void answer_scan_feed(struct answer_scan *scan, struct text piece)
 {
-    if (!scan->is_uncountable)
+    if (piece.len > 0 && !scan->is_uncountable)
         json_scan_feed(&scan->json, piece, take);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* json_scan.c - JSON by pieces.      Runs on: worker.
  * A short string that lies in its piece as it is, as nearly all do, is lent from there.  Of any other the first bytes are
- * kept, one at a time; the rest is skipped by memchr for its quote. */
+ * kept, and the rest is skipped by memchr for its quote. */
 #include "dialect/json_scan.h"
 
 #include <string.h>
@@ -267,6 +267,7 @@ static enum scan_item read_rest(struct json_scan *scan, const char **at, const c
         return keep_string(scan, at, end);
     if (scan->expect == EXPECT_SCALAR_REST)
         return skip_scalar(scan, at, end);
+    *at = end;
     return SCAN_BROKEN;
 }
 

@@ -25,8 +25,9 @@ enum scan_item {
 
 struct json_scan {
     uint64_t arrays; /* bit d: the container at depth d is an array */
-    struct text
-        word; /* the string that just ended, while the item is told: in its piece, or in kept */
+    /* The string that just ended, while its item is told: in its piece, or in kept.  One that was longer than what is kept
+     * is told as longer than that. */
+    struct text word;
     uint8_t
         depth; /* containers that are open: after a begin and an end, with and without that one */
     uint8_t expect;   /* what may come next */
