@@ -41,8 +41,11 @@ static struct credential token_of(struct text t)
 
 static struct credential read_authorization(struct text rest)
 {
+    const struct text usual = TEXT("Bearer "); /* as nearly all write it */
     struct text scheme;
 
+    if (rest.len > usual.len && memcmp(rest.ptr, usual.ptr, usual.len) == 0)
+        return token_of(text_trim((struct text){rest.ptr + usual.len, rest.len - usual.len}));
     if (!text_next(&rest, ' ', &scheme))
         return malformed;
     if (!text_equal_nocase(scheme, TEXT("bearer")))
