@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* admission.c - the heart.  Asks its questions in the order of admission.h; the first "no" is the verdict.
+/* admission.c - the heart.  Asks its questions in the order of admission.h; the first "no" is the verdict.  That a slot is
+ * free is asked before what is true of no backend then, as nearly every job is admitted.
  *
  * No backend is chosen here, and no slot taken: between this verdict and the dispatch the world may change, and the
  * dispatch looks again. */
@@ -8,11 +9,10 @@
 
 #define RETRY_AFTER_MAX_S UINT32_C(60)
 
-/* The backends, seen by one request. */
+/* The backends, seen by one request that none may take at once. */
 struct survey {
     bool is_any_up;
     bool is_any_open;                   /* up, and open to the tier */
-    bool is_any_free;                   /* open, with a free slot */
     const struct backend_load *nearest; /* of those up but closed: the one likely to open first */
     enum reason nearest_reason;
 };
@@ -25,7 +25,7 @@ struct steps {
 
 static bool is_closed(const struct steps *steps, const struct backend_load *b, int tier)
 {
-    if (!steps->ladder)
+    if (!steps->ladder || b->active_steps == 0)
         return false;
     return governor_closes(steps->ladder, b->active_steps, tier) ||
            (steps->has_trials && governor_would_close(steps->ladder, b->active_steps, tier));
@@ -92,10 +92,20 @@ static struct survey survey_backends(const struct load_view *view, const struct 
             continue;
         }
         survey.is_any_open = true;
-        if (b->in_flight < b->max_in_flight)
-            survey.is_any_free = true;
     }
     return survey;
+}
+
+/* Is one up and open, with a free slot? */
+static bool is_any_free(const struct load_view *view, const struct steps *steps, int tier)
+{
+    for (int i = 0; i < view->len; i++) {
+        const struct backend_load *b = &view->backends[i];
+
+        if (b->is_up && b->serves && b->in_flight < b->max_in_flight && !is_closed(steps, b, tier))
+            return true;
+    }
+    return false;
 }
 
 static struct verdict shed(enum reason reason, uint32_t jitter)
@@ -115,14 +125,16 @@ struct verdict admission_decide(const struct terms *terms, const struct job *job
         return shed(REASON_DRAINING, jitter);
 
     const struct steps steps = {is_counted ? ladder : NULL, false};
+
+    if (is_any_free(view, &steps, terms->tier))
+        return (struct verdict){VERDICT_ADMIT, REASON_NONE, 0};
+
     struct survey survey = survey_backends(view, &steps, terms->tier);
 
     if (!survey.is_any_up)
         return shed(REASON_NO_BACKEND, jitter);
     if (!survey.is_any_open)
         return shed(survey.nearest_reason, jitter);
-    if (survey.is_any_free)
-        return (struct verdict){VERDICT_ADMIT, REASON_NONE, 0};
     if (terms->max_wait_ms <= 0)
         return shed(REASON_BUSY, jitter);
     if (view->waiting >= view->max_waiting)

@@ -63,3 +63,11 @@ const struct ladder_step *governor_would_close(const struct ladder *ladder, uint
 {
     return first_active(ladder, active, tier, true);
 }
+
+bool governor_has_trials(const struct ladder *ladder)
+{
+    for (int i = 0; i < ladder->len; i++)
+        if (ladder->steps[i].is_dry_run)
+            return true;
+    return false;
+}

@@ -34,3 +34,5 @@ const struct ladder_step *governor_closes(const struct ladder *ladder, uint32_t 
 /* The first active step on trial that would close it, or NULL. */
 const struct ladder_step *governor_would_close(const struct ladder *ladder, uint32_t active,
                                                int tier);
+/* Is any step on trial? */
+bool governor_has_trials(const struct ladder *ladder);

@@ -16,7 +16,6 @@ struct job {
     enum operation operation;
     int64_t images;    /* asked for: 1..JOB_IMAGES_MAX; 0 for OPERATION_PASS */
     struct text model; /* TEXT_NONE: the backend's default.  Texts live in the request's arena. */
-    struct text size;
     struct text quality;
     int64_t steps;    /* 0: not known */
     int64_t pixels;   /* of one image; 0: not known */

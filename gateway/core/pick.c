@@ -25,7 +25,7 @@ static bool is_eligible(const struct load_view *view, const struct ladder *ladde
         return false;
     if (tried >> ((unsigned)i % 64) & 1)
         return false;
-    return !ladder || !governor_closes(ladder, b->active_steps, tier);
+    return !ladder || b->active_steps == 0 || !governor_closes(ladder, b->active_steps, tier);
 }
 
 static void range_add(struct range *range, int64_t temperature_mc)
@@ -66,11 +66,19 @@ int pick_backend(const struct load_view *view, const struct ladder *ladder, int 
                  uint64_t tried, uint32_t rotation)
 {
     struct range range = {.is_known = false};
+    int eligible = 0;
+    int last = -1;
     int best = -1;
 
-    for (int i = 0; i < view->len; i++)
-        if (is_eligible(view, ladder, tier, tried, i))
-            range_add(&range, view->backends[i].temperature_mc);
+    for (int i = 0; i < view->len; i++) {
+        if (!is_eligible(view, ladder, tier, tried, i))
+            continue;
+        range_add(&range, view->backends[i].temperature_mc);
+        eligible++;
+        last = i;
+    }
+    if (eligible <= 1)
+        return last;
     for (int k = 0; k < view->len; k++) {
         int i = (int)((rotation + (int64_t)k) % view->len);
 

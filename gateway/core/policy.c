@@ -8,7 +8,7 @@
 /* What the rules are resolved for. */
 struct situation {
     const struct policy *policy;
-    const struct job *job;
+    const struct job *job; /* NULL: the least that any may be */
     int64_t now_s;
 };
 
@@ -55,94 +55,117 @@ static struct window calendar_window(enum limit_kind kind, const struct zone *zo
 
 static int64_t image_units(const struct limit_rule *rule, const struct situation *at)
 {
-    if (rule->measure == MEASURE_CREDITS)
-        return cost_image_units(&at->policy->prices, at->job);
-    return UNITS_PER_IMAGE;
+    if (rule->measure != MEASURE_CREDITS)
+        return UNITS_PER_IMAGE;
+    return at->job ? cost_image_units(&at->policy->prices, at->job)
+                   : cost_least_units(&at->policy->prices);
 }
 
-static struct limit resolve(const struct limit_rule *rule, const struct owner *owner,
-                            const struct situation *at)
+static struct window window_of(const struct limit_rule *rule, const struct owner *owner,
+                               const struct situation *at)
 {
-    struct limit limit = {
-        .rule = *rule,
-        .subject = limit_subject(rule, owner->digest),
-        .image_units = image_units(rule, at),
-    };
+    int64_t shift = shift_s(at->policy, owner);
+    struct window window = calendar_window(rule->kind, owner->zone, at->now_s - shift);
 
-    if (limit_is_calendar(rule->kind)) {
-        int64_t shift = shift_s(at->policy, owner);
-
-        limit.window = calendar_window(rule->kind, owner->zone, at->now_s - shift);
-        limit.window.start_s += shift;
-        limit.window.end_s += shift;
-    }
-    return limit;
+    window.start_s += shift;
+    window.end_s += shift;
+    return window;
 }
 
-static bool applies(const struct limit_rule *rule, struct text model)
+static void add_limit(const struct limit_rule *rule, const struct owner *owner,
+                      const struct situation *at, struct terms *out)
+{
+    struct limit *limit = &out->limits[out->limits_len++];
+
+    limit->rule = *rule;
+    limit->subject = limit_subject(rule, owner->digest);
+    limit->image_units = image_units(rule, at);
+    limit->window = (struct window){0};
+    if (!limit_is_calendar(rule->kind))
+        return;
+    limit->window = window_of(rule, owner, at);
+    out->from_s = MAX(out->from_s, limit->window.start_s);
+    out->until_s = MIN(out->until_s, limit->window.end_s);
+}
+
+static bool names_fit(const struct limit_rule *rule, struct text model)
 {
     return rule->scope != SCOPE_MODEL || cost_name_fits(rule->model, model);
+}
+
+/* The least of jobs is of no model. */
+static bool applies(const struct limit_rule *rule, const struct situation *at)
+{
+    return rule->scope != SCOPE_MODEL || (at->job && names_fit(rule, at->job->model));
 }
 
 static void add_rules(const struct limit_rule *rules, int len, const struct owner *owner,
                       const struct situation *at, struct terms *out)
 {
     for (int i = 0; i < len; i++) {
-        if (!applies(&rules[i], at->job->model))
+        if (rules[i].scope == SCOPE_MODEL || rules[i].measure == MEASURE_CREDITS)
+            out->fits_all_jobs = false;
+        if (!applies(&rules[i], at))
             continue;
         if (out->limits_len == LIMITS_MAX) {
             out->is_over_limits_max = true;
             return;
         }
-        out->limits[out->limits_len++] = resolve(&rules[i], owner, at);
+        add_limit(&rules[i], owner, at, out);
     }
 }
 
-void policy_terms(const struct policy *policy, const struct account *account, const struct job *job,
-                  int64_t now_s, struct terms *out)
+/* What there is without limits. */
+static void begin_terms(const struct tier *tier, struct terms *out)
 {
+    out->tier = tier->index;
+    out->priority = tier->priority;
+    out->max_images_per_request = tier->max_images_per_request;
+    out->max_wait_ms = tier->max_wait_ms;
+    out->on_store_down = tier->on_store_down;
+    out->from_s = INT64_MIN;
+    out->until_s = INT64_MAX;
+    out->fits_all_jobs = true;
+    out->is_over_limits_max = false;
+    out->limits_len = 0;
+}
+
+static void resolve(const struct account *account, const struct situation *at, struct terms *out)
+{
+    const struct policy *policy = at->policy;
+
     ASSERT(account->tier >= 0 && account->tier < policy->tiers_len);
     ASSERT(account->team >= -1 && account->team < policy->teams_len);
     const struct tier *tier = &policy->tiers[account->tier];
-    const struct situation at = {policy, job, now_s};
 
-    *out = (struct terms){
-        .tier = tier->index,
-        .priority = tier->priority,
-        .max_images_per_request = tier->max_images_per_request,
-        .max_wait_ms = tier->max_wait_ms,
-        .on_store_down = tier->on_store_down,
-    };
-    if (job->operation == OPERATION_PASS) /* makes no image: nothing to limit */
+    begin_terms(tier, out);
+    if (at->job && at->job->operation == OPERATION_PASS) /* makes no image: nothing to limit */
         return;
     const struct owner payer = {account->digest, account->zone ? account->zone : &policy->zone};
 
-    add_rules(tier->rules, tier->rules_len, &payer, &at, out);
+    add_rules(tier->rules, tier->rules_len, &payer, at, out);
     if (account->team < 0)
         return;
     const struct team *team = &policy->teams[account->team];
     const struct owner all = {account_of_team(text_of(team->name)), &policy->zone};
 
-    add_rules(team->rules, team->rules_len, &all, &at, out);
+    add_rules(team->rules, team->rules_len, &all, at, out);
+}
+
+void policy_terms(const struct policy *policy, const struct account *account, const struct job *job,
+                  int64_t now_s, struct terms *out)
+{
+    const struct situation at = {policy, job, now_s};
+
+    resolve(account, &at, out);
 }
 
 void policy_least_terms(const struct policy *policy, const struct account *account, int64_t now_s,
                         struct terms *out)
 {
-    const struct job least = {.operation = OPERATION_GENERATE, .images = 1};
-    int kept = 0;
+    const struct situation at = {policy, NULL, now_s};
 
-    policy_terms(policy, account, &least, now_s, out);
-    for (int i = 0; i < out->limits_len; i++) {
-        struct limit *limit = &out->limits[i];
-
-        if (limit->rule.scope == SCOPE_MODEL)
-            continue;
-        if (limit->rule.measure == MEASURE_CREDITS)
-            limit->image_units = cost_least_units(&policy->prices);
-        out->limits[kept++] = *limit;
-    }
-    out->limits_len = kept;
+    resolve(account, &at, out);
 }
 
 int policy_tier(const struct policy *policy, struct text name)
@@ -186,7 +209,7 @@ static int rules_for(const struct tier *tier, struct text model)
     int len = 0;
 
     for (int i = 0; i < tier->rules_len; i++)
-        len += applies(&tier->rules[i], model);
+        len += names_fit(&tier->rules[i], model);
     return len;
 }
 

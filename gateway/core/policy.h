@@ -68,6 +68,8 @@ struct terms {
     int64_t max_images_per_request;
     int64_t max_wait_ms; /* 0: never queue */
     enum store_down on_store_down;
+    int64_t from_s, until_s; /* store time, the end exclusive, in which their windows are these */
+    bool fits_all_jobs;      /* no rule asks what image it is: the least terms, and any others */
     bool
         is_over_limits_max; /* more rules apply than LIMITS_MAX; the configuration refuses such policies */
     int limits_len; /* 0: unlimited.  Those of one subject lie together: the account's (and account and model's) first, the
@@ -89,6 +91,11 @@ void policy_terms(const struct policy *policy, const struct account *account, co
  * the limits that hold for some models alone.  Whoever is refused by these is refused by any. */
 void policy_least_terms(const struct policy *policy, const struct account *account, int64_t now_s,
                         struct terms *out);
+/* Would these least terms of an account be the terms of any of its jobs that make images at that time, too? */
+static inline bool policy_terms_stand(const struct terms *least, int64_t now_s)
+{
+    return least->fits_all_jobs && now_s >= least->from_s && now_s < least->until_s;
+}
 /* The tier, or team, of that name, or -1. */
 int policy_tier(const struct policy *policy, struct text name);
 int policy_team(const struct policy *policy, struct text name);

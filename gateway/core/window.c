@@ -77,10 +77,26 @@ static struct window window_of(const struct zone *zone, int64_t first_day, int64
     };
 }
 
+/* Does one entry count from two days before start_s until a day of the usual length is over?  Then no other reaches this
+ * day's date: local times before the entry are less than a day ahead of UTC, and less than a day behind it since. */
+static bool is_usual_day(const struct zone *zone, int entry, int64_t start_s)
+{
+    bool is_settled = entry == 0 || zone->offsets[entry].from_s <= start_s - 2 * DAY_S;
+
+    return is_settled &&
+           (entry + 1 == zone->len || zone->offsets[entry + 1].from_s > start_s + DAY_S);
+}
+
 struct window window_day(const struct zone *zone, int64_t now_s)
 {
-    int64_t day = day_at(zone, now_s);
+    int entry = entry_at(zone, now_s);
+    int32_t offset_s = zone->offsets[entry].offset_s;
+    int64_t day = floor_div(now_s + offset_s, DAY_S);
+    int64_t start_s = day * DAY_S - offset_s;
 
+    if (is_usual_day(zone, entry, start_s))
+        return (struct window){start_s, start_s + DAY_S, (uint32_t)day};
+    day = day_at(zone, now_s);
     return window_of(zone, day, day + 1, day);
 }
 

@@ -47,16 +47,13 @@ static void take_plain(struct answer_scan *scan, bool is_string)
     if (scan->json.depth < DEPTH_ANSWER || (scan->json.depth == DEPTH_ANSWER && scan->is_data_next))
         scan->is_uncountable = true;
     if (scan->json.depth == DEPTH_ELEMENT && scan->is_image_next && is_string &&
-        scan->json.word_len > 0)
+        scan->json.word.len > 0)
         scan->is_image = true;
 }
 
-static void take(struct answer_scan *scan, enum scan_item item)
+static void take_value(struct answer_scan *scan, enum scan_item item)
 {
     switch (item) {
-    case SCAN_KEY:
-        take_key(scan);
-        return; /* what it announced stands until the value has come */
     case SCAN_OBJECT_BEGIN:
     case SCAN_ARRAY_BEGIN:
         take_begin(scan, item == SCAN_ARRAY_BEGIN);
@@ -73,9 +70,22 @@ static void take(struct answer_scan *scan, enum scan_item item)
         scan->is_uncountable = true;
         break;
     case SCAN_NONE:
-        return;
+    case SCAN_KEY:
+        break;
     }
     scan->is_data_next = false;
+}
+
+/* What a key announced stands until its value has come. */
+static bool take(struct json_scan *json, enum scan_item item)
+{
+    struct answer_scan *scan = container_of(json, struct answer_scan, json);
+
+    if (item == SCAN_KEY)
+        take_key(scan);
+    else
+        take_value(scan, item);
+    return !scan->is_uncountable;
 }
 
 void answer_scan_init(struct answer_scan *scan)
@@ -86,8 +96,8 @@ void answer_scan_init(struct answer_scan *scan)
 
 void answer_scan_feed(struct answer_scan *scan, struct text piece)
 {
-    while (piece.len > 0 && !scan->is_uncountable)
-        take(scan, json_scan_next(&scan->json, &piece));
+    if (piece.len > 0 && !scan->is_uncountable)
+        json_scan_feed(&scan->json, piece, take);
 }
 
 int64_t answer_scan_end(const struct answer_scan *scan, bool is_cut)

@@ -35,14 +35,19 @@ static bool is_next(const struct reader *r, char c)
     return r->at < r->end && *r->at == c;
 }
 
-static void skip_blanks(struct reader *r)
+static inline bool is_blank(char c)
 {
-    while (is_next(r, ' ') || is_next(r, '\n') || is_next(r, '\r') || is_next(r, '\t'))
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static inline void skip_blanks(struct reader *r)
+{
+    while (r->at < r->end && is_blank(*r->at))
         r->at++;
 }
 
 /* Reads on behind this token, and the blanks before it, if it is the next. */
-static bool take(struct reader *r, char c)
+static inline bool take(struct reader *r, char c)
 {
     skip_blanks(r);
     if (!is_next(r, c))
@@ -54,9 +59,8 @@ static bool take(struct reader *r, char c)
 /* --- strings ---------------------------------------------------------------------------------------------------------- */
 
 /* To the next byte that does not stand for itself: a quote, a backslash, or one that no string holds. */
-static struct text take_plain(struct reader *r)
+static void skip_plain(struct reader *r)
 {
-    const char *begin = r->at;
     size_t len = 1;
 
     while (len > 0) {
@@ -65,6 +69,10 @@ static struct text take_plain(struct reader *r)
         len = is_ascii ? 0 : text_utf8_len(rest_of(r));
         r->at += len;
     }
+}
+
+static struct text text_from(const struct reader *r, const char *begin)
+{
     return (struct text){begin, (size_t)(r->at - begin)};
 }
 
@@ -149,12 +157,13 @@ static bool make_scratch(struct reader *r, size_t size)
 }
 
 /* A string with escapes, of which the part before the first one was read. */
-static bool read_escaped(struct reader *r, enum json_kind kind, struct text part)
+static bool read_escaped(struct reader *r, enum json_kind kind, const char *begin)
 {
-    if (!make_scratch(r, (size_t)(r->end - part.ptr)))
+    if (!make_scratch(r, (size_t)(r->end - begin)))
         return false;
     char *out = r->scratch;
     for (;;) {
+        struct text part = text_from(r, begin);
         memcpy(out, part.ptr, part.len);
         out += part.len;
         if (!is_next(r, '\\'))
@@ -162,7 +171,8 @@ static bool read_escaped(struct reader *r, enum json_kind kind, struct text part
         r->at++;
         if (!take_escape(r, &out))
             return false;
-        part = take_plain(r);
+        begin = r->at;
+        skip_plain(r);
     }
     if (!is_next(r, '"'))
         return false;
@@ -170,15 +180,19 @@ static bool read_escaped(struct reader *r, enum json_kind kind, struct text part
     return emit(r, kind, (struct text){r->scratch, (size_t)(out - r->scratch)});
 }
 
+/* Nearly all are of ASCII alone. */
 static bool read_string(struct reader *r, enum json_kind kind)
 {
-    r->at++;
-    struct text text = take_plain(r);
+    const char *begin = ++r->at;
 
+    r->at += text_plain_len(rest_of(r));
+    if (!is_next(r, '"'))
+        skip_plain(r);
     if (is_next(r, '\\'))
-        return read_escaped(r, kind, text);
+        return read_escaped(r, kind, begin);
     if (!is_next(r, '"'))
         return false;
+    struct text text = text_from(r, begin);
     r->at++;
     return emit(r, kind, text);
 }
@@ -224,7 +238,7 @@ static bool read_number(struct reader *r)
         if (!take_digits(r))
             return false;
     }
-    return emit(r, JSON_NUMBER, (struct text){begin, (size_t)(r->at - begin)});
+    return emit(r, JSON_NUMBER, text_from(r, begin));
 }
 
 static bool begin_container(struct reader *r, enum json_kind kind)

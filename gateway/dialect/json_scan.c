@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* json_scan.c - JSON by pieces.      Runs on: worker.
- * One byte at a time outside strings and for the first bytes of a string; the rest of a string by memchr for its quote. */
+ * A short string that lies in its piece as it is, as nearly all do, is lent from there.  Of any other the first bytes are
+ * kept, and the rest is skipped by memchr for its quote. */
 #include "dialect/json_scan.h"
 
 #include <string.h>
 
+/* What may come next, by bits; none: the document has ended. */
 enum expect {
-    EXPECT_VALUE,
-    EXPECT_VALUE_OR_END, /* after [ */
-    EXPECT_KEY,
-    EXPECT_KEY_OR_END, /* after { */
-    EXPECT_COLON,
-    EXPECT_COMMA_OR_END,
-    EXPECT_STRING_REST, /* inside a string */
-    EXPECT_SCALAR_REST, /* inside a number or literal */
-    EXPECT_NOTHING,     /* the document has ended */
-    EXPECT_BROKEN,
+    EXPECT_VALUE = 1,
+    EXPECT_KEY = 2,
+    EXPECT_COLON = 4,
+    EXPECT_COMMA = 8,
+    EXPECT_END = 16, /* of the innermost container */
+    /* Alone: */
+    EXPECT_STRING_REST = 32, /* inside a string */
+    EXPECT_SCALAR_REST = 64, /* inside a number or literal */
+    EXPECT_BROKEN = 128,
 };
 
 static enum scan_item broken(struct json_scan *scan)
@@ -29,122 +30,136 @@ static bool is_in_array(const struct json_scan *scan)
     return scan->depth > 0 && (scan->arrays >> (scan->depth - 1) & 1) != 0;
 }
 
-static bool is_scalar_char(char c)
+static inline bool is_scalar_char(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == 'E' || c == '+' || c == '-' ||
            c == '.';
 }
 
+/* --- outside strings -------------------------------------------------------------------------------------------------- */
+
 /* A value has ended; what may follow it. */
 static void after_value(struct json_scan *scan)
 {
-    scan->expect = scan->depth > 0 ? EXPECT_COMMA_OR_END : EXPECT_NOTHING;
-}
-
-static void begin_string(struct json_scan *scan, bool is_key)
-{
-    scan->is_key = is_key;
-    scan->is_escaped = false;
-    scan->hex_left = 0;
-    scan->word_len = 0;
-    scan->expect = EXPECT_STRING_REST;
+    scan->expect = scan->depth > 0 ? EXPECT_COMMA | EXPECT_END : 0;
 }
 
 static enum scan_item begin_container(struct json_scan *scan, bool is_array)
 {
-    if (scan->depth == JSON_SCAN_DEPTH_MAX)
+    if (!(scan->expect & EXPECT_VALUE) || scan->depth == JSON_SCAN_DEPTH_MAX)
         return broken(scan);
     uint64_t bit = UINT64_C(1) << scan->depth;
     scan->arrays = is_array ? scan->arrays | bit : scan->arrays & ~bit;
     scan->depth++;
-    scan->expect = is_array ? EXPECT_VALUE_OR_END : EXPECT_KEY_OR_END;
+    scan->expect = EXPECT_END | (is_array ? EXPECT_VALUE : EXPECT_KEY);
     return is_array ? SCAN_ARRAY_BEGIN : SCAN_OBJECT_BEGIN;
 }
 
 static enum scan_item end_container(struct json_scan *scan, bool is_array)
 {
-    if (scan->depth == 0 || is_in_array(scan) != is_array)
+    if (!(scan->expect & EXPECT_END) || is_in_array(scan) != is_array)
         return broken(scan);
     scan->depth--;
     after_value(scan);
     return is_array ? SCAN_ARRAY_END : SCAN_OBJECT_END;
 }
 
-static enum scan_item begin_value(struct json_scan *scan, char c)
+static enum scan_item begin_scalar(struct json_scan *scan, char c)
 {
-    if (c == '{' || c == '[')
-        return begin_container(scan, c == '[');
-    if (c == '"')
-        begin_string(scan, false);
-    else if (is_scalar_char(c))
-        scan->expect = EXPECT_SCALAR_REST;
-    else
+    if (!(scan->expect & EXPECT_VALUE) || !is_scalar_char(c))
         return broken(scan);
+    scan->expect = EXPECT_SCALAR_REST;
     return SCAN_NONE;
 }
 
-static enum scan_item after_member(struct json_scan *scan, char c)
+/* A colon or comma, and what may follow it. */
+static enum scan_item take_sign(struct json_scan *scan, enum expect sign, enum expect next)
 {
-    if (c == ']' || c == '}')
-        return end_container(scan, c == ']');
-    if (c != ',')
+    if (!(scan->expect & sign))
         return broken(scan);
-    scan->expect = is_in_array(scan) ? EXPECT_VALUE : EXPECT_KEY;
+    scan->expect = next;
     return SCAN_NONE;
 }
 
-static enum scan_item begin_key(struct json_scan *scan, char c)
-{
-    if (c != '"')
-        return broken(scan);
-    begin_string(scan, true);
-    return SCAN_NONE;
-}
-
-/* One byte outside strings, scalars and white space. */
+/* One byte outside strings and scalars. */
 static enum scan_item take_token(struct json_scan *scan, char c)
 {
-    switch ((enum expect)scan->expect) {
-    case EXPECT_VALUE_OR_END:
-        return c == ']' ? end_container(scan, true) : begin_value(scan, c);
-    case EXPECT_VALUE:
-        return begin_value(scan, c);
-    case EXPECT_KEY_OR_END:
-        return c == '}' ? end_container(scan, false) : begin_key(scan, c);
-    case EXPECT_KEY:
-        return begin_key(scan, c);
-    case EXPECT_COLON:
-        scan->expect = EXPECT_VALUE;
-        return c == ':' ? SCAN_NONE : broken(scan);
-    case EXPECT_COMMA_OR_END:
-        return after_member(scan, c);
-    case EXPECT_STRING_REST:
-    case EXPECT_SCALAR_REST:
-    case EXPECT_NOTHING:
-    case EXPECT_BROKEN:
-        break;
+    switch (c) {
+    case ' ':
+    case '\n':
+    case '\r':
+    case '\t':
+        return SCAN_NONE;
+    case ':':
+        return take_sign(scan, EXPECT_COLON, EXPECT_VALUE);
+    case ',':
+        return take_sign(scan, EXPECT_COMMA, is_in_array(scan) ? EXPECT_VALUE : EXPECT_KEY);
+    case '{':
+    case '[':
+        return begin_container(scan, c == '[');
+    case '}':
+    case ']':
+        return end_container(scan, c == ']');
+    default:
+        return begin_scalar(scan, c);
     }
-    return broken(scan);
+}
+
+/* It has ended once the byte after it is there, which is not part of it. */
+static enum scan_item skip_scalar(struct json_scan *scan, const char **at, const char *end)
+{
+    const char *p = *at;
+
+    while (p < end && is_scalar_char(*p))
+        p++;
+    *at = p;
+    if (p == end)
+        return SCAN_NONE;
+    after_value(scan);
+    return SCAN_SCALAR;
+}
+
+/* --- inside strings --------------------------------------------------------------------------------------------------- */
+
+static enum scan_item end_string(struct json_scan *scan, struct text word)
+{
+    scan->word = word;
+    if (scan->is_key) {
+        scan->expect = EXPECT_COLON;
+        return SCAN_KEY;
+    }
+    after_value(scan);
+    return SCAN_STRING;
+}
+
+/* Behind the opening quote: to the closing one where all of the string lies here as it is, else past what does. */
+static enum scan_item begin_string(struct json_scan *scan, const char **at, const char *end)
+{
+    struct text word = {*at, MIN((size_t)(end - *at), JSON_SCAN_WORD_MAX)};
+
+    if (!(scan->expect & (EXPECT_VALUE | EXPECT_KEY)))
+        return broken(scan);
+    word.len = text_plain_len(word);
+    scan->is_key = (scan->expect & EXPECT_KEY) != 0;
+    *at += word.len;
+    if (*at < end && **at == '"') {
+        ++*at;
+        return end_string(scan, word);
+    }
+    memcpy(scan->kept, word.ptr, word.len);
+    scan->kept_len = (uint8_t)word.len;
+    scan->is_escaped = false;
+    scan->hex_left = 0;
+    scan->expect = EXPECT_STRING_REST;
+    return SCAN_NONE;
 }
 
 static void keep(struct json_scan *scan, char c)
 {
-    if (scan->word_len < JSON_SCAN_WORD_MAX)
-        scan->word[scan->word_len] = c;
-    if (scan->word_len <= JSON_SCAN_WORD_MAX)
-        scan->word_len++;
-}
-
-/* Likewise bytes that stand for themselves. */
-static void keep_run(struct json_scan *scan, struct text *piece)
-{
-    size_t room = (size_t)JSON_SCAN_WORD_MAX - scan->word_len;
-    size_t len = text_plain_len((struct text){piece->ptr, MIN(piece->len, room)});
-
-    memcpy(scan->word + scan->word_len, piece->ptr, len);
-    scan->word_len = (uint8_t)(scan->word_len + len);
-    piece->ptr += len;
-    piece->len -= len;
+    if (scan->kept_len < JSON_SCAN_WORD_MAX)
+        scan->kept[scan->kept_len] = c;
+    if (scan->kept_len <= JSON_SCAN_WORD_MAX)
+        scan->kept_len++;
 }
 
 /* One of the four digits of \uXXXX.  False: it is none. */
@@ -195,112 +210,88 @@ static bool is_escaped_at(const char *begin, const char *end, bool was_escaped)
     return run % 2 != 0;
 }
 
-/* The rest of a string whose beginning is known well enough.  True: its closing quote was read. */
-static bool skip_string(struct json_scan *scan, struct text *piece)
+/* The rest of a string whose beginning is known well enough. */
+static enum scan_item skip_string(struct json_scan *scan, const char **at, const char *end)
 {
-    while (piece->len > 0) {
-        const char *quote = memchr(piece->ptr, '"', piece->len);
-        const char *end = quote ? quote : piece->ptr + piece->len;
-        bool is_escaped = is_escaped_at(piece->ptr, end, scan->is_escaped);
-        size_t taken = (size_t)(end - piece->ptr) + (quote ? 1 : 0);
-        piece->ptr += taken;
-        piece->len -= taken;
+    while (*at < end) {
+        const char *quote = memchr(*at, '"', (size_t)(end - *at));
+        const char *cut = quote ? quote : end;
+        bool is_escaped = is_escaped_at(*at, cut, scan->is_escaped);
+
+        *at = quote ? quote + 1 : end;
         scan->is_escaped = !quote && is_escaped;
         if (quote && !is_escaped)
-            return true;
+            return end_string(scan, (struct text){scan->kept, scan->kept_len});
     }
-    return false;
+    return SCAN_NONE;
 }
 
-/* True: the closing quote was read, or something that no string holds (then EXPECT_BROKEN). */
-static bool read_string(struct json_scan *scan, struct text *piece)
+/* One of the bytes that are kept, not the closing quote.  False: no string holds it. */
+static bool take_char(struct json_scan *scan, char c)
 {
-    if (scan->word_len < JSON_SCAN_WORD_MAX && scan->hex_left == 0 && !scan->is_escaped)
-        keep_run(scan, piece);
-    while (piece->len > 0 && (scan->word_len <= JSON_SCAN_WORD_MAX || scan->hex_left > 0)) {
-        char c = *piece->ptr++;
-        bool is_good = true;
-
-        piece->len--;
-        if (scan->hex_left > 0)
-            is_good = take_hex(scan, c);
-        else if (scan->is_escaped)
-            is_good = take_escape(scan, c);
-        else if (c == '"')
-            return true;
-        else if (c == '\\')
-            scan->is_escaped = true;
-        else if ((unsigned char)c < 0x20)
-            is_good = false;
-        else
-            keep(scan, c);
-        if (!is_good) {
-            scan->expect = EXPECT_BROKEN;
-            return true;
-        }
-    }
-    return skip_string(scan, piece);
+    if (scan->hex_left > 0)
+        return take_hex(scan, c);
+    if (scan->is_escaped)
+        return take_escape(scan, c);
+    if (c == '\\')
+        scan->is_escaped = true;
+    else
+        keep(scan, c);
+    return (unsigned char)c >= 0x20;
 }
 
-/* True: the byte after it is there, which is not part of it. */
-static bool skip_scalar(struct text *piece)
+static enum scan_item keep_string(struct json_scan *scan, const char **at, const char *end)
 {
-    while (piece->len > 0 && is_scalar_char(*piece->ptr)) {
-        piece->ptr++;
-        piece->len--;
+    while (*at < end && (scan->kept_len <= JSON_SCAN_WORD_MAX || scan->hex_left > 0)) {
+        char c = *(*at)++;
+
+        if (c == '"' && scan->hex_left == 0 && !scan->is_escaped)
+            return end_string(scan, (struct text){scan->kept, scan->kept_len});
+        if (!take_char(scan, c))
+            return broken(scan);
     }
-    return piece->len > 0;
+    return skip_string(scan, at, end);
 }
 
-static enum scan_item end_string(struct json_scan *scan)
-{
-    if (scan->expect == EXPECT_BROKEN)
-        return SCAN_BROKEN;
-    if (!scan->is_key) {
-        after_value(scan);
-        return SCAN_STRING;
-    }
-    scan->expect = EXPECT_COLON;
-    return SCAN_KEY;
-}
+/* --- all of it -------------------------------------------------------------------------------------------------------- */
 
 void json_scan_init(struct json_scan *scan)
 {
     *scan = (struct json_scan){.expect = EXPECT_VALUE};
 }
 
-enum scan_item json_scan_next(struct json_scan *scan, struct text *piece)
+/* On in what is longer than a byte. */
+static enum scan_item read_rest(struct json_scan *scan, const char **at, const char *end)
 {
-    while (piece->len > 0 && scan->expect != EXPECT_BROKEN) {
-        if (scan->expect == EXPECT_STRING_REST) {
-            if (read_string(scan, piece))
-                return end_string(scan);
-            continue;
-        }
-        char c = *piece->ptr;
-        if (scan->expect == EXPECT_SCALAR_REST) {
-            if (!skip_scalar(piece))
-                continue;
-            after_value(scan);
-            return SCAN_SCALAR;
-        }
-        piece->ptr++;
-        piece->len--;
-        if (c == ' ' || c == '\n' || c == '\r' || c == '\t')
-            continue;
-        enum scan_item item = take_token(scan, c);
-        if (item != SCAN_NONE)
-            return item;
-    }
-    return scan->expect == EXPECT_BROKEN ? SCAN_BROKEN : SCAN_NONE;
+    if (scan->expect == EXPECT_STRING_REST)
+        return keep_string(scan, at, end);
+    if (scan->expect == EXPECT_SCALAR_REST)
+        return skip_scalar(scan, at, end);
+    *at = end;
+    return SCAN_BROKEN;
 }
 
-bool json_scan_is(const struct json_scan *scan, struct text word)
+void json_scan_feed(struct json_scan *scan, struct text piece, scan_item_fn *take)
 {
-    return scan->word_len == word.len && memcmp(scan->word, word.ptr, word.len) == 0;
+    const char *at = piece.ptr;
+    const char *end = at + piece.len;
+    bool goes_on = true;
+
+    while (at < end && goes_on) {
+        enum scan_item item;
+
+        if (scan->expect >= EXPECT_STRING_REST)
+            item = read_rest(scan, &at, end);
+        else if (*at++ == '"')
+            item = begin_string(scan, &at, end);
+        else
+            item = take_token(scan, at[-1]);
+        if (item != SCAN_NONE)
+            goes_on = take(scan, item);
+    }
 }
 
 bool json_scan_is_done(const struct json_scan *scan)
 {
-    return scan->expect == EXPECT_NOTHING;
+    return scan->expect == 0;
 }

@@ -86,25 +86,46 @@ static bool read_model(struct reading *r, enum json_kind kind, struct text text)
     return read_word(r, kind, text, &r->job.model);
 }
 
+static const char *skip_blanks(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\t'))
+        at++;
+    return at;
+}
+
+/* One side of a size, with blanks around it; -1: none, or one that is too long. */
+static int64_t take_side(const char **at, const char *end)
+{
+    const char *begin = skip_blanks(*at, end);
+    const char *p = begin;
+    int64_t side = 0;
+
+    for (; p < end && *p >= '0' && *p <= '9'; p++)
+        side = MIN(side * 10 + (*p - '0'), PIXELS_SIDE_MAX + 1);
+    *at = skip_blanks(p, end);
+    return p > begin && side <= PIXELS_SIDE_MAX ? side : -1;
+}
+
 /* Pixels of one image from "1024x1536"; 0 for all else, such as "auto". */
 static int64_t pixels_of(struct text size)
 {
-    struct text width, height;
-    uint64_t w, h;
+    const char *at = size.ptr;
+    const char *end = size.ptr + size.len;
+    int64_t width = take_side(&at, end);
 
-    if (!text_next(&size, 'x', &width) || !text_next(&size, 'x', &height) || size.len > 0)
+    if (width < 0 || at == end || *at++ != 'x')
         return 0;
-    if (text_to_u64(width, &w) || text_to_u64(height, &h) || w > PIXELS_SIDE_MAX ||
-        h > PIXELS_SIDE_MAX)
-        return 0;
-    return (int64_t)(w * h);
+    int64_t height = take_side(&at, end);
+    if (at < end && *at == 'x') /* one more at the end changes nothing */
+        at++;
+    return height >= 0 && at == end ? width * height : 0;
 }
 
 static bool read_size(struct reading *r, enum json_kind kind, struct text text)
 {
     if (kind == JSON_STRING)
         r->job.pixels = pixels_of(text);
-    return read_word(r, kind, text, &r->job.size);
+    return kind == JSON_NULL || (kind == JSON_STRING && text.len <= WORD_BYTES_MAX);
 }
 
 static bool read_quality(struct reading *r, enum json_kind kind, struct text text)
@@ -158,23 +179,35 @@ static bool complain(struct reading *r, struct text param, struct text code, str
     return false;
 }
 
+static enum field field_of(struct text key)
+{
+#define X(id, name, expected, reader)                                                              \
+    if (text_equal(key, TEXT(name)))                                                               \
+        return FIELD_##id;
+    FIELD_TABLE(X)
+#undef X
+    return FIELD_NONE;
+}
+
+static bool take_other_key(struct reading *r, struct text key)
+{
+    for (enum field i = FIELD_NONE + 1; i < ARRAY_LEN(rows); i++)
+        if (text_equal_nocase(key, rows[i].name))
+            return complain(r, rows[i].name, TEXT("invalid_name"), rows[i].is_misspelt);
+    return true;
+}
+
 static bool take_key(struct reading *r, struct text key)
 {
-    r->next = FIELD_NONE;
-    for (enum field i = FIELD_NONE + 1; i < ARRAY_LEN(rows); i++) {
-        const struct field_row *row = &rows[i];
-        uint32_t bit = UINT32_C(1) << i;
+    enum field field = field_of(key);
+    uint32_t bit = UINT32_C(1) << field;
 
-        if (!text_equal_nocase(key, row->name))
-            continue;
-        if (!text_equal(key, row->name))
-            return complain(r, row->name, TEXT("invalid_name"), row->is_misspelt);
-        if (r->seen & bit)
-            return complain(r, row->name, TEXT("duplicate_name"), row->is_twice);
-        r->seen |= bit;
-        r->next = i;
-        break;
-    }
+    r->next = field;
+    if (field == FIELD_NONE)
+        return take_other_key(r, key);
+    if (r->seen & bit)
+        return complain(r, rows[field].name, TEXT("duplicate_name"), rows[field].is_twice);
+    r->seen |= bit;
     return true;
 }
 
@@ -194,11 +227,39 @@ static bool on_token(void *owner, enum json_kind kind, struct text text, int dep
 {
     struct reading *r = owner;
 
+    if (depth == 1)
+        return kind == JSON_KEY ? take_key(r, text) : take_value(r, kind, text);
     if (depth == 0 && kind != JSON_OBJECT_BEGIN && kind != JSON_OBJECT_END)
         return complain(r, TEXT_NONE, TEXT_NONE, TEXT("The body must be a JSON object."));
-    if (depth != 1)
-        return true;
-    return kind == JSON_KEY ? take_key(r, text) : take_value(r, kind, text);
+    return true;
+}
+
+/* What a head says about the content. */
+struct content {
+    int types, encodings;       /* so many fields say it */
+    struct text type, encoding; /* of the first one; TEXT_NONE */
+};
+
+static void note(struct text value, struct text *first, int *count)
+{
+    if (*count == 0)
+        *first = value;
+    ++*count;
+}
+
+static struct content content_of(const struct http_head *head)
+{
+    struct content content = {.types = 0};
+
+    for (int i = 0; i < head->fields_len; i++) {
+        const struct http_field *field = &head->fields[i];
+
+        if (http_name_equal(field->name, TEXT("content-type")))
+            note(field->value, &content.type, &content.types);
+        else if (http_name_equal(field->name, TEXT("content-encoding")))
+            note(field->value, &content.encoding, &content.encodings);
+    }
+    return content;
 }
 
 /* The media type of a Content-Type value, without its parameters. */
@@ -212,9 +273,11 @@ static struct text media_type(struct text content_type)
 
 static bool is_json(struct text content_type)
 {
-    struct text type = media_type(content_type);
     struct text suffix = TEXT("+json");
 
+    if (text_equal(content_type, TEXT("application/json")))
+        return true;
+    struct text type = media_type(content_type);
     if (text_equal_nocase(type, TEXT("application/json")))
         return true;
     if (type.len <= suffix.len)
@@ -223,12 +286,10 @@ static bool is_json(struct text content_type)
     return text_equal_nocase(end, suffix);
 }
 
-static bool is_encoded(const struct http_head *head)
+static bool is_encoded(const struct content *content)
 {
-    struct text encoding = head_field(head, TEXT("content-encoding"));
-
-    return head_field_count(head, TEXT("content-encoding")) > 1 ||
-           (encoding.len > 0 && !text_equal_nocase(encoding, TEXT("identity")));
+    return content->encodings > 1 ||
+           (content->encoding.len > 0 && !text_equal_nocase(content->encoding, TEXT("identity")));
 }
 
 static struct text broken_at(struct arena *arena, size_t offset)
@@ -246,14 +307,14 @@ static enum status classify(const struct http_head *head, struct text body, stru
                             struct job *out, struct complaint *why)
 {
     struct reading r = {.arena = arena, .job = {.operation = OPERATION_GENERATE, .images = 1}};
+    struct content content = content_of(head);
     size_t offset = 0;
 
-    if (head_field_count(head, TEXT("content-type")) != 1 ||
-        !is_json(head_field(head, TEXT("content-type")))) {
+    if (content.types != 1 || !is_json(content.type)) {
         *why = (struct complaint){.message = TEXT("The Content-Type must be application/json.")};
         return ST_INVALID;
     }
-    if (is_encoded(head)) {
+    if (is_encoded(&content)) {
         *why = (struct complaint){.message = TEXT("The body must come without Content-Encoding.")};
         return ST_INVALID;
     }
@@ -283,13 +344,15 @@ static_assert(sizeof(union scan) <= sizeof(((struct counter *)0)->state), "a sca
 static void count_begin(struct counter *counter, const struct job *job,
                         const struct http_head *answer)
 {
-    struct text type = head_field(answer, TEXT("content-type"));
+    struct content content = content_of(answer);
+    bool is_document = is_json(content.type);
     union scan scan;
 
     UNUSED(job); /* what comes counts, not what was asked for: some backends do not stream */
     memset(&scan, 0, sizeof(scan));
-    counter->is_streamed = text_equal_nocase(media_type(type), TEXT("text/event-stream"));
-    counter->is_countable = !is_encoded(answer) && (counter->is_streamed || is_json(type));
+    counter->is_streamed =
+        !is_document && text_equal_nocase(media_type(content.type), TEXT("text/event-stream"));
+    counter->is_countable = !is_encoded(&content) && (counter->is_streamed || is_document);
     counter->images = 0;
     counter->is_whole = false;
     if (counter->is_streamed)

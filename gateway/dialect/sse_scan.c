@@ -25,20 +25,22 @@ static bool is_name(const struct sse_scan *scan, struct text name)
     return scan->name_len == name.len && memcmp(scan->name, name.ptr, name.len) == 0;
 }
 
+static bool take(struct json_scan *json, enum scan_item item)
+{
+    struct sse_scan *scan = container_of(json, struct sse_scan, json);
+    bool is_member = json->depth == 1;
+
+    if (item == SCAN_BROKEN)
+        return false;
+    if (item == SCAN_STRING && is_member && scan->is_type_next)
+        scan->is_type = json_scan_is(json, WANTED);
+    scan->is_type_next = item == SCAN_KEY && is_member && json_scan_is(json, TEXT("type"));
+    return true;
+}
+
 static void read_data(struct sse_scan *scan, struct text bytes)
 {
-    while (bytes.len > 0) {
-        enum scan_item item = json_scan_next(&scan->json, &bytes);
-        bool is_member = scan->json.depth == 1;
-
-        if (item == SCAN_BROKEN)
-            return;
-        if (item == SCAN_STRING && is_member && scan->is_type_next)
-            scan->is_type = json_scan_is(&scan->json, WANTED);
-        if (item != SCAN_NONE)
-            scan->is_type_next =
-                item == SCAN_KEY && is_member && json_scan_is(&scan->json, TEXT("type"));
-    }
+    json_scan_feed(&scan->json, bytes, take);
 }
 
 static void begin_event_value(struct sse_scan *scan)

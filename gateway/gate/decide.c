@@ -10,19 +10,27 @@ static int64_t now_s(const struct request *req)
     return quota_now_us(req->gate->quota) / 1000000;
 }
 
-/* ST_OK or ST_NOMEM. */
+/* In the arena, as long as their limits are.  False: no memory. */
+static bool keep_terms(struct request *req, const struct terms *terms)
+{
+    size_t bytes = terms_bytes(terms->limits_len);
+
+    req->terms = arena_alloc(&req->arena, bytes);
+    if (req->terms)
+        memcpy(req->terms, terms, bytes);
+    return req->terms != NULL;
+}
+
+/* ST_OK or ST_NOMEM.  Where prices and models do not matter, the terms that the account was judged by before are these. */
 enum status policy_begin(struct request *req)
 {
+    int64_t at_s = now_s(req);
     struct terms terms;
-    size_t bytes;
 
-    policy_terms(&req->config->policy, &req->identity.account, &req->job, now_s(req), &terms);
-    bytes = terms_bytes(terms.limits_len);
-    req->terms = arena_alloc(&req->arena, bytes);
-    if (!req->terms)
-        return ST_NOMEM;
-    memcpy(req->terms, &terms, bytes);
-    return ST_OK;
+    if (req->terms && policy_terms_stand(req->terms, at_s))
+        return ST_OK;
+    policy_terms(&req->config->policy, &req->identity.account, &req->job, at_s, &terms);
+    return keep_terms(req, &terms) ? ST_OK : ST_NOMEM;
 }
 
 enum step policy_end(struct request *req, enum status st)
@@ -30,22 +38,17 @@ enum step policy_end(struct request *req, enum status st)
     return st == ST_OK ? STEP_NEXT : request_end_with(req, OUTCOME_NO_MEMORY);
 }
 
-static struct verdict decide(const struct request *req, const struct terms *terms,
-                             const struct job *job, bool is_fresh)
+/* Nobody is refused by a view that may be old, so there is no jitter to be spread by at first. */
+static struct verdict judge(const struct request *req, const struct job *job)
 {
-    struct load_view view = gate_view(req, is_fresh);
+    const struct ladder *ladder = &req->config->policy.ladder;
+    struct load_view view = gate_view(req, false);
+    struct verdict verdict = admission_decide(req->terms, job, &view, ladder, 0);
 
-    return admission_decide(terms, job, &view, &req->config->policy.ladder,
-                            (uint32_t)gate_random(req->gate));
-}
-
-/* Nobody is refused by a view that may be old. */
-static struct verdict judge(const struct request *req, const struct terms *terms,
-                            const struct job *job)
-{
-    struct verdict verdict = decide(req, terms, job, false);
-
-    return verdict.kind == VERDICT_ADMIT ? verdict : decide(req, terms, job, true);
+    if (verdict.kind == VERDICT_ADMIT)
+        return verdict;
+    view = gate_view(req, true);
+    return admission_decide(req->terms, job, &view, ladder, (uint32_t)gate_random(req->gate));
 }
 
 enum outcome decide_before_body(struct request *req)
@@ -55,7 +58,9 @@ enum outcome decide_before_body(struct request *req)
     struct terms terms;
 
     policy_least_terms(&req->config->policy, &req->identity.account, now_s(req), &terms);
-    if (reserve_is_denied(req, &terms)) {
+    if (!keep_terms(req, &terms))
+        return OUTCOME_NO_MEMORY;
+    if (reserve_is_denied(req, req->terms)) {
         const struct reservation *r = req->reservation;
 
         stats_add(&req->gate->stats, STAT_DENIED_HITS, 0, 1);
@@ -63,7 +68,7 @@ enum outcome decide_before_body(struct request *req)
     }
     if (reserve_is_over_service(req))
         return OUTCOME_SERVICE_LIMIT;
-    verdict = judge(req, &terms, &least);
+    verdict = judge(req, &least);
     if (verdict.kind != VERDICT_SHED)
         return OUTCOME_NONE;
     req->verdict = verdict;
@@ -72,15 +77,18 @@ enum outcome decide_before_body(struct request *req)
 
 enum status decide_begin(struct request *req)
 {
-    req->verdict = judge(req, req->terms, &req->job);
+    req->verdict = judge(req, &req->job);
     return ST_OK;
 }
 
 /* What a step of the ladder on trial would have done is logged and counted. */
 static void judge_trial(struct request *req)
 {
-    struct load_view view = gate_view(req, false);
+    struct load_view view;
 
+    if (!governor_has_trials(&req->config->policy.ladder))
+        return;
+    view = gate_view(req, false);
     req->trial = admission_trial(req->terms, &req->job, &view, &req->config->policy.ladder);
     if (req->trial != REASON_NONE)
         stats_add(&req->gate->stats, STAT_TRIALS, (int)outcome_of_reason(req->trial), 1);

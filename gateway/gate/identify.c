@@ -7,17 +7,18 @@ static void on_waited(struct op *op, enum status st);
 /* The head stays in the client's slab until the body is read, so it is there after each wait. */
 static enum status resolve(struct request *req)
 {
-    struct address peer = address_widen(&req->client->peer);
-    struct address from = address_widen(&req->from);
-    struct identity_wait none = {.source = 0};
+    struct identity_wait none; /* where nobody is asked, no more of it is looked at than is set */
     struct identity_ask ask = {
         .config = req->config,
         .head = &req->client->slab->head,
-        .peer = &peer,
-        .client = &from,
+        .peer = &req->client->peer,
+        .client = &req->from,
         .keys = req->gate->keys,
         .wait = req->identity_wait ? req->identity_wait : &none,
     };
+
+    none.source = 0;
+    none.key.verdict = KEY_NONE;
     enum status st = identity_resolve(&ask, &req->identity, &req->identity_fault, &req->op);
 
     req->op.done = st == ST_PENDING ? on_waited : request_on_done;

@@ -93,7 +93,8 @@ struct request {
     struct body body;
     struct job job;
     struct complaint *complaint; /* in the arena; NULL: none */
-    struct terms *terms;         /* in the arena, as long as its limits are; NULL before POLICY */
+    struct terms
+        *terms; /* in the arena, as long as its limits are; before POLICY the least, or NULL */
     struct verdict verdict;
     enum reason trial; /* why a step of the ladder on trial would have shed it */
     /* Of the limits of the whole service; in the arena, or gate->no_share where there are none. */

@@ -22,12 +22,13 @@ enum identity_answer identity_by_address(const struct identity_case *c, struct i
     UNUSED(fault);
     if (c->credential.state != CREDENTIAL_NONE)
         return IDENTITY_PASSES;
-    struct address network = *c->ask->client;
+    struct address network = address_widen(c->ask->client);
     address_mask(&network, c->source->prefix_v4, c->source->prefix_v6);
     text_out_init(&id, buf, sizeof(buf));
     text_out_add(&id, TEXT("ip:"));
     address_print_host(&network, &id);
     print_prefix(&id, c->source, network.sa.sa_family);
     identity_account(&out->account, text_out_text(&id), c->source->tier);
+    out->hides_key = false;
     return IDENTITY_DECIDES;
 }

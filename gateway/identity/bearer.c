@@ -28,10 +28,13 @@ enum identity_answer identity_by_bearer(const struct identity_case *c, struct id
     if (c->credential.state != CREDENTIAL_TOKEN)
         return IDENTITY_PASSES;
     identity_sha256(c->credential.token, sha256);
-    out->account = (struct account){
-        .digest = identity_bearer_digest(sha256), .tier = c->source->tier, .team = -1};
+    out->account.digest = identity_bearer_digest(sha256);
+    out->account.tier = c->source->tier;
+    out->account.team = -1;
+    out->account.zone = NULL;
     text_out_init(&id, out->account.id, sizeof(out->account.id));
     text_out_add(&id, TEXT(PREFIX));
     text_out_hex(&id, sha256, SHOWN_BYTES);
+    out->hides_key = false;
     return IDENTITY_DECIDES;
 }

@@ -2,16 +2,19 @@
 /* credential.c - the key that a request carries.      Runs on: worker. */
 #include "identity/credential.h"
 
+#include <limits.h>
+
 static const struct credential malformed = {.state = CREDENTIAL_MALFORMED};
 
-static bool is_token_char(char c)
-{
-    /* Letters, digits and -._~+/, a bit each. */
-    static const uint32_t chars[] = {0, 0x03ffe800, 0x87fffffe, 0x47fffffe};
-    unsigned char byte = (unsigned char)c;
-
-    return byte < 128 && (chars[byte / 32] >> byte % 32 & 1) != 0;
-}
+/* Letters, digits and -._~+/. */
+/* clang-format off */
+#define FIVE(c)    [(c)] = true, [(c) + 1] = true, [(c) + 2] = true, [(c) + 3] = true, [(c) + 4] = true
+#define LETTERS(a) FIVE(a), FIVE((a) + 5), FIVE((a) + 10), FIVE((a) + 15), FIVE((a) + 20), [(a) + 25] = true
+/* clang-format on */
+static const bool is_token_char[UCHAR_MAX + 1] = {
+    LETTERS('A'), LETTERS('a'), FIVE('0'),    FIVE('5'),    ['-'] = true,
+    ['.'] = true, ['_'] = true, ['~'] = true, ['+'] = true, ['/'] = true,
+};
 
 /* b64token of RFC 6750 2.1: token characters, then any number of "=". */
 static bool is_token(struct text t)
@@ -20,7 +23,7 @@ static bool is_token(struct text t)
 
     if (t.len == 0 || t.len > CREDENTIAL_MAX)
         return false;
-    while (i < t.len && is_token_char(t.ptr[i]))
+    while (i < t.len && is_token_char[(unsigned char)t.ptr[i]])
         i++;
     if (i == 0)
         return false;
@@ -36,11 +39,13 @@ static struct credential token_of(struct text t)
     return (struct credential){CREDENTIAL_TOKEN, t};
 }
 
-static struct credential read_authorization(const struct http_head *head)
+static struct credential read_authorization(struct text rest)
 {
-    struct text rest = head_field(head, TEXT("authorization"));
+    const struct text usual = TEXT("Bearer "); /* as nearly all write it */
     struct text scheme;
 
+    if (rest.len > usual.len && memcmp(rest.ptr, usual.ptr, usual.len) == 0)
+        return token_of(text_trim((struct text){rest.ptr + usual.len, rest.len - usual.len}));
     if (!text_next(&rest, ' ', &scheme))
         return malformed;
     if (!text_equal_nocase(scheme, TEXT("bearer")))
@@ -50,20 +55,28 @@ static struct credential read_authorization(const struct http_head *head)
 
 struct credential credential_read(const struct http_head *head)
 {
-    int authorizations = head_field_count(head, TEXT("authorization"));
-    int keys = head_field_count(head, TEXT("x-api-key"));
+    const struct http_field *authorization = NULL;
+    const struct http_field *key = NULL;
 
-    if (authorizations > 1 || keys > 1)
-        return malformed;
-    if (authorizations + keys == 0)
+    for (int i = 0; i < head->fields_len; i++) {
+        const struct http_field *field = &head->fields[i];
+
+        if (field->id != NAME_AUTHORIZATION && field->id != NAME_X_API_KEY)
+            continue;
+        const struct http_field **kept = field->id == NAME_X_API_KEY ? &key : &authorization;
+        if (*kept)
+            return malformed;
+        *kept = field;
+    }
+    if (!key && !authorization)
         return (struct credential){.state = CREDENTIAL_NONE};
-    if (keys == 0)
-        return read_authorization(head);
-    struct credential key = token_of(head_field(head, TEXT("x-api-key")));
-    if (authorizations == 0)
-        return key;
-    struct credential bearer = read_authorization(head);
-    bool is_same = key.state == CREDENTIAL_TOKEN && bearer.state == CREDENTIAL_TOKEN &&
-                   text_equal(key.token, bearer.token);
-    return is_same ? key : malformed;
+    if (!key)
+        return read_authorization(authorization->value);
+    struct credential token = token_of(key->value);
+    if (!authorization)
+        return token;
+    struct credential bearer = read_authorization(authorization->value);
+    bool is_same = token.state == CREDENTIAL_TOKEN && bearer.state == CREDENTIAL_TOKEN &&
+                   text_equal(token.token, bearer.token);
+    return is_same ? token : malformed;
 }

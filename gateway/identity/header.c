@@ -6,8 +6,10 @@
 
 static bool is_trusted(const struct identity_case *c)
 {
+    struct address peer = address_widen(c->ask->peer);
+
     for (int i = 0; i < c->source->trust_len; i++)
-        if (address_prefix_holds(&c->source->trust[i], c->ask->peer))
+        if (address_prefix_holds(&c->source->trust[i], &peer))
             return true;
     return false;
 }
@@ -62,5 +64,6 @@ enum identity_answer identity_by_header(const struct identity_case *c, struct id
     }
     identity_account(&out->account, id, tier);
     out->account.team = team;
+    out->hides_key = false;
     return IDENTITY_DECIDES;
 }

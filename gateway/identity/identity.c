@@ -53,8 +53,12 @@ static enum identity_fault fault_of(enum credential_state state)
 void identity_account(struct account *out, struct text id, int tier)
 {
     ASSERT(id.len <= ACCOUNT_ID_MAX);
-    *out = (struct account){.digest = identity_digest(id), .tier = tier, .team = -1};
     memcpy(out->id, id.ptr, id.len);
+    out->id[id.len] = '\0';
+    out->digest = identity_digest(id);
+    out->tier = tier;
+    out->team = -1;
+    out->zone = NULL;
 }
 
 enum status identity_resolve(const struct identity_ask *ask, struct identity_found *out,
@@ -63,10 +67,8 @@ enum status identity_resolve(const struct identity_ask *ask, struct identity_fou
     struct identity_case c = {.ask = ask, .credential = credential_read(ask->head), .op = op};
 
     for (int i = ask->wait->source; i < ask->config->identity_len; i++) {
-        struct identity_found found = {.hides_key = false};
-
         c.source = &ask->config->identity[i];
-        enum identity_answer answer = try_source(&c, &found, fault);
+        enum identity_answer answer = try_source(&c, out, fault);
         if (answer == IDENTITY_REFUSES)
             return ST_REFUSED;
         ask->wait->source = i;
@@ -74,8 +76,7 @@ enum status identity_resolve(const struct identity_ask *ask, struct identity_fou
             return ST_PENDING;
         if (answer != IDENTITY_DECIDES)
             continue;
-        found.kind = c.source->kind;
-        *out = found;
+        out->kind = c.source->kind;
         return ST_OK;
     }
     *fault = fault_of(c.credential.state);

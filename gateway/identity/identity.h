@@ -24,8 +24,8 @@ struct identity_wait {
 struct identity_ask {
     const struct config *config;
     const struct http_head *head;
-    const struct address *peer; /* of the connection: for trust */
-    const struct address
+    const struct address_short *peer; /* of the connection: for trust */
+    const struct address_short
         *client; /* the peer, or what a trusted proxy says stands behind it: for address */
     struct keys
         *keys; /* NULL: no keystore is open; then one among the sources is as if it were down */

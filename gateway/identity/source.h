@@ -21,7 +21,7 @@ enum identity_answer {
     IDENTITY_WAITS,   /* for c->op; then the source is tried again */
 };
 
-/* out->kind is set by the caller. */
+/* *out is written where the source decides, all of it but the kind. */
 typedef enum identity_answer identity_source_fn(const struct identity_case *c,
                                                 struct identity_found *out,
                                                 enum identity_fault *fault);

@@ -71,14 +71,14 @@ static struct job job_of(const struct cases *c)
         .images = cases_int(c, "images"),
         .model = said(c, "model"),
         .quality = said(c, "quality"),
-        .size = said(c, "size"),
         .steps = int_or(c, "steps", 0),
     };
+    struct text size = said(c, "size");
     int width, height;
 
-    if (job.size.ptr && sscanf(job.size.ptr, "%dx%d", &width, &height) != 2)
+    if (size.ptr && sscanf(size.ptr, "%dx%d", &width, &height) != 2)
         cases_reject(c, "no size");
-    if (job.size.ptr)
+    if (size.ptr)
         job.pixels = (int64_t)width * height;
     return job;
 }

@@ -112,6 +112,8 @@ Test(governor, a_step_on_trial_is_judged_and_closes_nothing)
                                    {SIGNAL_QUEUE_DEPTH, 5, 4, 2, true}}};
     uint32_t active = governor_judge(&ladder, 0, LOAD_MISSING, 11, false);
 
+    cr_expect(governor_has_trials(&ladder));
+    cr_expect_not(governor_has_trials(&loads_ladder));
     cr_expect_eq(active, 5);
     cr_expect_null(governor_closes(&ladder, active, 0));
     cr_expect_eq(governor_would_close(&ladder, active, 0), &ladder.steps[0]);

@@ -206,6 +206,45 @@ Test(policy, the_least_terms_refuse_nobody_who_might_be_admitted)
     cr_expect_eq(least.limits[least.limits_len - 1].rule.scope, SCOPE_TEAM);
 }
 
+Test(policy, the_least_terms_stand_where_no_rule_asks_what_image_it_is)
+{
+    static const struct {
+        int tier, team;
+        bool stand;
+    } cases[] = {{FREE, -1, true}, {FREE, 0, true},   {STAFF, -1, true},
+                 {STAFF, 0, true}, {STAFF, 2, false}, {MIXED, -1, false}};
+    struct terms least;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct account account = {.tier = cases[i].tier, .team = cases[i].team};
+        policy_least_terms(&policy, &account, NOW_S, &least);
+        cr_expect_eq(policy_terms_stand(&least, NOW_S), cases[i].stand, "case %zu", i);
+    }
+}
+
+/* And while they do, they are what any job gets. */
+Test(policy, the_least_terms_stand_until_a_window_ends)
+{
+    struct account account = {.digest = alice, .tier = FREE, .team = 0};
+    struct job job = {.operation = OPERATION_GENERATE, .images = 4, .model = TEXT("dall-e-3")};
+    struct terms least, terms;
+
+    policy_least_terms(&policy, &account, NOW_S, &least);
+    cr_expect(policy_terms_stand(&least, SEOUL_MIDNIGHT_S));
+    cr_expect(policy_terms_stand(&least, SEOUL_MIDNIGHT_S + DAY_S - 1));
+    cr_expect_not(policy_terms_stand(&least, SEOUL_MIDNIGHT_S - 1));
+    cr_expect_not(policy_terms_stand(&least, SEOUL_MIDNIGHT_S + DAY_S));
+    policy_terms(&policy, &account, &job, SEOUL_MIDNIGHT_S + DAY_S - 1, &terms);
+    cr_assert_eq(terms.limits_len, least.limits_len);
+    for (int i = 0; i < terms.limits_len; i++) {
+        cr_expect_eq(terms.limits[i].window.ordinal, least.limits[i].window.ordinal);
+        cr_expect_eq(terms.limits[i].window.start_s, least.limits[i].window.start_s);
+        cr_expect_eq(terms.limits[i].window.end_s, least.limits[i].window.end_s);
+        cr_expect_eq(terms.limits[i].image_units, least.limits[i].image_units);
+        cr_expect(is_same(terms.limits[i].subject, least.limits[i].subject));
+    }
+}
+
 Test(policy, a_team_comes_last_with_a_row_for_all_its_accounts)
 {
     struct terms terms = terms_with_model(FREE, 0, TEXT_NONE);

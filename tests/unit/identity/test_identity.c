@@ -92,11 +92,15 @@ static void add_field(const char *name, struct text value)
 static struct identity_found resolve(enum status expected, enum identity_fault expected_fault)
 {
     struct identity_wait wait = {.source = 0};
-    struct identity_ask ask = {&config, &head, &peer, &client, NULL, &wait};
+    struct address_short near = address_shorten(&peer);
+    struct address_short from = address_shorten(&client);
+    struct identity_ask ask = {&config, &head, &near, &from, NULL, &wait};
     struct identity_found found = {.kind = IDENTITY_NONE};
     enum identity_fault fault = IDENTITY_FAULT_NONE;
     struct op op = {.done = NULL};
 
+    for (int i = 0; i < head.fields_len; i++) /* as the parser does */
+        head.fields[i].id = http_name_of(head.fields[i].name);
     enum status st = identity_resolve(&ask, &found, &fault, &op);
     cr_assert_eq(st, expected, "%s, fault %d", status_name(st), fault);
     cr_assert_eq(fault, expected_fault, "fault %d", fault);

@@ -282,7 +282,7 @@ static char credential[128];
 static enum status resolve(struct identity_wait *wait, struct identity_found *found,
                            enum identity_fault *fault, struct keys *keys)
 {
-    static struct address nobody;
+    static struct address_short nobody;
     struct identity_ask ask = {rig.config, &head, &nobody, &nobody, keys, wait};
     struct rig_wait op;
 
@@ -301,8 +301,8 @@ static enum status identify(const char *key, struct identity_found *found,
 
     head = (struct http_head){.fields_len = 1};
     snprintf(credential, sizeof(credential), "Bearer %s", key);
-    head.fields[0] =
-        (struct http_field){.name = TEXT("authorization"), .value = text_of(credential)};
+    head.fields[0] = (struct http_field){
+        .name = TEXT("authorization"), .value = text_of(credential), .id = NAME_AUTHORIZATION};
     *fault = IDENTITY_FAULT_NONE;
     return resolve(&wait, found, fault, keys);
 }
