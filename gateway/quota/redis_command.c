@@ -34,11 +34,12 @@ static void write_limits(struct redis_request *request, struct redis_link *link)
     struct redis_quota *rq = request->from;
     const struct hold_handle *handle = &request->record.handle;
     const struct redis_question question = {
+        .from = rq,
         .r = request->r,
         .part = request->part,
         .bucket = handle->bucket,
         .asked_us = request->asked_us,
-        .lease_us = rq->base.lease_us,
+        .now_us = quota_now_us(&rq->base),
         .task = request->task,
         .amend_units = request->amend_units,
     };
@@ -49,16 +50,17 @@ static void write_limits(struct redis_request *request, struct redis_link *link)
     if (plan.rows_len > 0)
         remember_row(rq, &plan.rows[0], handle->bucket);
     begin_script(link, is_amend ? SCRIPT_AMEND : SCRIPT_LIMITS, handle, plan.rows, plan.rows_len,
-                 is_amend ? 6 : 5);
+                 is_amend ? 4 : 3);
     redis_link_arg_int(link, redis_score(request->record.expires_us,
                                          request->is_late || request->task >= TASK_GRANT));
-    redis_link_arg(link, (struct text){(const char *)plan.facts, (size_t)plan.facts_len});
-    redis_link_arg_int(link, redis_horizon(quota_now_us(&rq->base)));
-    redis_link_arg_int(link, request->task);
+    redis_link_arg_int(link, request->r->held_images);
     redis_link_arg(link, (struct text){(const char *)plan.bytes, (size_t)plan.len});
     if (is_amend)
         redis_link_arg_int(link, request->amend_until_s);
 }
+
+#define FACTS_HEAD_LEN (1 + 4)
+#define FACTS_ROW_LEN  (6 + 6)
 
 static void write_rows(struct redis_request *request, struct redis_link *link)
 {
@@ -66,37 +68,42 @@ static void write_rows(struct redis_request *request, struct redis_link *link)
     const struct reservation *r = request->r;
     const struct reservation_part *part = &r->parts[request->part];
     const struct hold_handle *handle = &request->record.handle;
+    int64_t now_us = quota_now_us(&rq->base);
     struct redis_key rows[LIMITS_MAX];
+    unsigned char facts[FACTS_HEAD_LEN + FACTS_ROW_LEN * LIMITS_MAX];
+    size_t len = FACTS_HEAD_LEN;
 
-    for (int i = 0; i < part->len; i++) {
+    facts[0] = (unsigned char)request->task;
+    redis_put(facts + 1, 4, (uint64_t)redis_horizon(now_us));
+    for (int i = 0; i < part->len; i++, len += FACTS_ROW_LEN) {
         const struct limit *limit = &r->limits[part->first + i].limit;
+        struct redis_row row = redis_row_of(rq, handle->bucket, limit, request->asked_us);
+        bool is_seen = redis_rows_are_seen(rq, &row, now_us);
 
-        rows[i] =
-            redis_row_key(handle->bucket, redis_row_letter(&limit->rule), limit->window.ordinal);
+        rows[i] = redis_row_key(handle->bucket, row.letter, row.ordinal);
+        redis_put(facts + len, 6,
+                  (uint64_t)MIN(limit_allowed(limit), row_shape(MEASURE_IMAGES).span - 1));
+        redis_put(facts + len + 6, 6, is_seen ? 0 : (uint64_t)row.expiry_s);
     }
     remember_row(rq, &rows[0], handle->bucket);
-    begin_script(link, SCRIPT_ROWS, handle, rows, part->len, 4 + 2 * part->len);
+    begin_script(link, SCRIPT_ROWS, handle, rows, part->len, 3);
     redis_link_arg_int(link, redis_score(request->record.expires_us, request->is_late));
     redis_link_arg_int(link, r->held_images);
-    redis_link_arg_int(link, redis_horizon(quota_now_us(&rq->base)));
-    redis_link_arg_int(link, request->task == TASK_REAP_AND_RESERVE);
-    for (int i = 0; i < part->len; i++) {
-        const struct limit *limit = &r->limits[part->first + i].limit;
+    redis_link_arg(link, (struct text){(const char *)facts, len});
+}
 
-        redis_link_arg_int(link, limit_allowed(limit));
-        int64_t expiry_s = redis_row_expiry(limit->window.end_s, handle->bucket, rq->base.lease_us);
-
-        redis_link_arg_int(link,
-                           redis_rows_are_seen(rq, handle->bucket, limit, expiry_s) ? 0 : expiry_s);
-    }
+static enum redis_task next_task(struct redis_request *request)
+{
+    if (request->is_late)
+        return TASK_RESERVE_LATE;
+    return ++request->from->reserves % REAP_EVERY == 0 ? TASK_REAP_AND_RESERVE : TASK_RESERVE;
 }
 
 static void write_reserve(struct redis_request *request, struct redis_link *link)
 {
     struct redis_quota *rq = request->from;
 
-    request->task =
-        request->is_late || ++rq->reserves % REAP_EVERY == 0 ? TASK_REAP_AND_RESERVE : TASK_RESERVE;
+    request->task = next_task(request);
     if (request->record.expires_us == 0) /* a lease counts from the first time it is asked for */
         request->record.expires_us = quota_now_us(&rq->base) + rq->base.lease_us;
     if (redis_part_is_rows(request->r, request->part))
