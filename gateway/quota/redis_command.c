@@ -59,7 +59,7 @@ static void write_limits(struct redis_request *request, struct redis_link *link)
         redis_link_arg_int(link, request->amend_until_s);
 }
 
-#define FACTS_HEAD_LEN (1 + 4)
+#define FACTS_HEAD_LEN (1 + 4 + 2)
 #define FACTS_ROW_LEN  (6 + 6)
 
 static void write_rows(struct redis_request *request, struct redis_link *link)
@@ -75,6 +75,7 @@ static void write_rows(struct redis_request *request, struct redis_link *link)
 
     facts[0] = (unsigned char)request->task;
     redis_put(facts + 1, 4, (uint64_t)redis_horizon(now_us));
+    redis_put(facts + 5, 2, (uint64_t)r->held_images);
     for (int i = 0; i < part->len; i++, len += FACTS_ROW_LEN) {
         const struct limit *limit = &r->limits[part->first + i].limit;
         struct redis_row row = redis_row_of(rq, handle->bucket, limit, request->asked_us);

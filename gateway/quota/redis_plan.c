@@ -189,6 +189,7 @@ void redis_plan_make(const struct redis_question *question, struct redis_plan *o
     out->rows_len = 0;
     out->bytes[0] = (unsigned char)question->task;
     redis_put(out->bytes + 1, 4, (uint64_t)redis_horizon(question->now_us));
+    redis_put(out->bytes + 5, 2, (uint64_t)question->r->held_images);
     memset(out->bytes + PLAN_HEAD_LEN - PLAN_FACTS_LEN, 0, PLAN_FACTS_LEN);
     if (question->task <= TASK_REAP_AND_RESERVE && redis_part_is_common(question->r, question->part))
         put_facts(out->bytes + PLAN_HEAD_LEN - PLAN_FACTS_LEN, question);

@@ -5,6 +5,7 @@
  *
  *   u8   enum redis_task
  *   i32  what has a score up to this is expired
+ *   u16  images
  *   30   the facts of a common plan, or zeros
  *
  * The facts are 48 bits each: images allowed (0: no common plan); the RATE's charge (0: no such limit), now since its
@@ -30,7 +31,7 @@
 #include "quota/redis_token.h"
 
 #define PLAN_FACTS_LEN 30
-#define PLAN_HEAD_LEN  (1 + 4 + PLAN_FACTS_LEN)
+#define PLAN_HEAD_LEN  (1 + 4 + 2 + PLAN_FACTS_LEN)
 #define PLAN_LIMIT_LEN 38
 
 struct redis_plan {

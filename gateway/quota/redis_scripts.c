@@ -207,13 +207,13 @@
     "  first = call('HGET', KEYS[2], field)\n" \
     "  local before = first or at == 0 and 0\n" \
     "  if before and before + images <= allowed and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n" \
-    "    return call('HINCRBY', KEYS[2], field, images)\n" \
+    "    return call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
     "  end\n" \
     "end\n"
 
 static const char rows_source[] =
-    "local ledger, token, images, facts = KEYS[1], ARGV[1], ARGV[3], ARGV[4]\n"
-    "local task, horizon, allowed, at = struct.unpack('>Bi4I6I6', facts)\n"
+    "local ledger, token, facts = KEYS[1], ARGV[1], ARGV[4]\n"
+    "local task, horizon, images, allowed, at = struct.unpack('>Bi4I2I6I6', facts)\n"
     "local call, field, n, first = redis.call, string.sub(token, 1, 5), #KEYS - 1, nil\n"
     "if task == 1 and call('ZCARD', ledger) == 0 then task = 0 end\n"
     LUA_PLAIN_ROW
@@ -228,7 +228,7 @@ static const char rows_source[] =
     "      if row == nil then row = call('HGET', KEYS[i + 1], field) end\n"
     "      first = nil\n"
     "      local value = tonumber(row or 0)\n"
-    "      allowed, at = struct.unpack('>I6I6', facts, 12 * i - 6)\n"
+    "      allowed, at = struct.unpack('>I6I6', facts, 12 * i - 4)\n"
     "      if not row and at > 0 then\n"
     "        if call('EXISTS', string.sub(ledger, 1, -2) .. 'x') == 0 then\n"
     "          looked = looked + 2 ^ (i - 1)\n"
@@ -273,7 +273,7 @@ static const char rows_source[] =
     "over, full = 0, nil\n" \
     "for i = 1, n do\n" \
     "  local kind, trial, field, charge, allowed, x, y =\n" \
-    "    struct.unpack('>BBc5xi6I6I6I6', plan, 38 * i - 2)\n" \
+    "    struct.unpack('>BBc5xi6I6I6I6', plan, 38 * i)\n" \
     "  local fits, before, after, row\n" \
     charge_is \
     "  if kind == 99 then\n" \
@@ -331,12 +331,12 @@ static const char rows_source[] =
 #define LUA_WRITE \
     "local key = 2\n" \
     "for i = 1, n do\n" \
-    "  local kind, _, field = struct.unpack('>BBc5', plan, 38 * i - 2)\n" \
+    "  local kind, _, field = struct.unpack('>BBc5', plan, 38 * i)\n" \
     "  if kind ~= 105 then\n" \
     "    if new[i] ~= old[i] then\n" \
     "      redis.call('HSET', KEYS[key], field, new[i])\n" \
     "      if not found[i] then\n" \
-    "        local at = struct.unpack('>I6', plan, 38 * i + 30)\n" \
+    "        local at = struct.unpack('>I6', plan, 38 * i + 32)\n" \
     "        " LUA_EXPIRE("KEYS[key]", "at") \
     "      end\n" \
     "    end\n" \
@@ -351,7 +351,7 @@ static const char rows_source[] =
     "  local row, tat, at, base, hand, looked = call('HGET', KEYS[2], field), nil, 0, now, 0, 0\n" \
     "  local before = row or 0\n" \
     "  if not row then\n" \
-    "    at = struct.unpack('>I6', plan, 68)\n" \
+    "    at = struct.unpack('>I6', plan, 70)\n" \
     "    if at > 0 and call('EXISTS', string.sub(ledger, 1, -2) .. 'x') == 0 then\n" \
     "      looked = 1\n" \
     "    elseif at > 0 then\n" \
@@ -372,7 +372,7 @@ static const char rows_source[] =
     "    tat = call('HGET', key, field)\n" \
     "    local last = tat or call('HGET', KEYS[4], field)\n" \
     "    if last then\n" \
-    "      base = tat and tat + 0 or last - struct.unpack('>I6', plan, 100)\n" \
+    "      base = tat and tat + 0 or last - struct.unpack('>I6', plan, 102)\n" \
     "      if base < now then base = now end\n" \
     "    end\n" \
     "    fits = base + cost <= most\n" \
@@ -391,14 +391,14 @@ static const char rows_source[] =
 /* Where only the counts are news, they are one number, which costs a tenth of a list. */
 #define LUA_COMMON_HOLD \
     "  if fits and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n" \
-    "    if row or before == 0 then call('HINCRBY', KEYS[2], field, images)\n" \
+    "    if row or before == 0 then call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
     "    else call('HSET', KEYS[2], field, string.format('%d', value)) end\n" \
     "    if at > 0 then\n" \
     "      " LUA_EXPIRE("KEYS[2]", "at") \
     "    end\n" \
     "    if cost > 0 then\n" \
     "      call('HSET', key, field, string.format('%d', base + cost))\n" \
-    "      at = tat and 0 or struct.unpack('>I6', plan, 106)\n" \
+    "      at = tat and 0 or struct.unpack('>I6', plan, 108)\n" \
     "      if at > 0 then\n" \
     "        looked = looked + 2\n" \
     "        " LUA_EXPIRE("key", "at") \
@@ -420,12 +420,12 @@ static const char rows_source[] =
     "end\n"
 
 #define LUA_ARGS \
-    "local ledger, token, images, plan = KEYS[1], ARGV[1], ARGV[3], ARGV[4]\n" \
-    "local task, horizon, allowed, cost, now, most, flights =\n" \
-    "  struct.unpack('>Bi4I6I6I6I6i6', plan)\n"
+    "local ledger, token, plan = KEYS[1], ARGV[1], ARGV[4]\n" \
+    "local task, horizon, images, allowed, cost, now, most, flights =\n" \
+    "  struct.unpack('>Bi4I2I6I6I6I6i6', plan)\n"
 
 #define LUA_PLAN \
-    "local n, over, full = (#plan - 35) / 38, 0, nil\n" \
+    "local n, over, full = (#plan - 37) / 38, 0, nil\n" \
     "local old, new, found = {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}\n"
 
 static const char limits_source[] =
@@ -448,7 +448,7 @@ static const char limits_source[] =
     "    return {0, 0, 0, unpack(old, 1, n)}\n"
     "  end\n"
     "  if expired then\n"
-    "    local field = string.sub(plan, 38 * full, 38 * full + 4)\n"
+    "    local field = string.sub(plan, 38 * full + 2, 38 * full + 6)\n"
     "    local has_more = math.max(expired, kept) == 64\n"
     "    return {has_more and -3 or full, over, in_hand(field), unpack(old, 1, n)}\n"
     "  end\n"
@@ -486,7 +486,7 @@ static const char amend_source[] =
     "  return units - before\n"
     "end\n"
     "for i = 1, n do\n"
-    "  local kind, _, field, change, most, x = struct.unpack('>BBc5xi6I6I6', plan, 38 * i - 2)\n"
+    "  local kind, _, field, change, most, x = struct.unpack('>BBc5xi6I6I6', plan, 38 * i)\n"
     "  local rows = kind == 105 and 0 or kind == 99 and 1 or 2\n"
     "  if not grants and not sets then\n"
     "    if kind == 99 then\n"

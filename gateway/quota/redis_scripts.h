@@ -20,8 +20,8 @@
  * where somebody has come late, and done what was to be done.  They last an hour.
  *
  *   ROWS    RESERVE where all limits are calendar limits for images of the ledger's own subject.
- *           ledger, row a limit; token, score, images, facts: u8 task, i32 reap up to this score; then for each limit u48
- *           images allowed, u48 when its row expires (0: its hash does, and the bucket keeps no grants; see redis_rows.c).
+ *           ledger, row a limit; token, score, images, facts: u8 task, i32 reap up to this score, u16 images; then for
+ *           each limit u48 images allowed, u48 when its row expires (0: its hash does, and the bucket keeps no grants; see redis_rows.c).
  *   LIMITS  RESERVE with any limits.
  *           ledger, one or two rows a limit; token, score, images, the plan (redis_plan.h).
  *   AMEND   Inspects or amends; the same arguments, and until when a grant stands (Unix seconds; 0: in this window alone).
