@@ -46,7 +46,8 @@ struct redis_quota {
     uint32_t own_buckets; /* as configured */
     enum layout_state layout_state;
     struct redis_layout layout; /* as last heard; at first as configured */
-    struct redis_key last_row;  /* of the last reserve, in that bucket; len 0: none yet */
+    bool has_last_row;
+    unsigned char last_row[SUFFIX_LEN]; /* of the last reserve, in that bucket */
     uint32_t last_bucket;
     struct redis_seen *seen; /* owned; NULL: no memory */
 };
@@ -97,8 +98,7 @@ struct redis_request {
     bool is_announcing; /* ASK: all parts are amended */
     bool is_undated;    /* asked before the store's clock was known, and never sent */
     bool is_late;       /* RESERVE: of what is called committed, and may have ended: redis_late.c */
-    bool has_earlier;   /* RESERVE: the part before is held */
-    struct hold_handle earlier; /* then: that one */
+    bool has_earlier;   /* RESERVE: the part before is held: earlier */
 
     enum redis_poll_step poll;
     struct quota_claim *claim; /* CLAIM: lent by the caller while it waits */
@@ -111,6 +111,8 @@ struct redis_request {
         *about; /* RENEW, and END of a commit: told how it ended, while it is not settled */
     struct redis_request *before; /* END of a settle: its commit, on its way; NULL: none */
     struct redis_request *after;  /* END of a commit: its settle */
+
+    struct hold_handle earlier; /* last: where has_earlier, that part; else never written */
 };
 
 /* NULL: no memory (logged). */

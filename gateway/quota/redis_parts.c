@@ -10,8 +10,10 @@ static void take_part(struct redis_request *request)
     const struct reservation *r = request->r;
     int part = request->part;
 
-    request->record.handle =
-        request->kind == REQUEST_ASK ? redis_token_mark(r, part) : redis_token_make(r, part);
+    if (request->kind == REQUEST_ASK)
+        request->record.handle = redis_token_mark(r, part);
+    else
+        redis_token_put(r, part, &request->record.handle);
     request->limits_len = r->parts[part].len;
     request->record.was_sent = false;
     request->rounds = 0;

@@ -53,18 +53,18 @@ static char plan_letter(enum limit_kind kind)
 }
 
 /* The segment, and the one before. */
-static void add_rows(struct redis_plan *plan, uint32_t bucket, const struct limit *limit,
+static void add_rows(struct redis_plan *plan, const struct limit *limit,
                      const struct charge *charge)
 {
     char letter = redis_row_letter(&limit->rule);
 
     if (limit_is_calendar(limit->rule.kind)) {
-        plan->rows[plan->rows_len++] = redis_row_key(bucket, letter, limit->window.ordinal);
+        redis_put_suffix(plan->rows[plan->rows_len++], letter, limit->window.ordinal);
     } else if (charge->segment_s > 0) {
         int64_t segment = charge->until_s / charge->segment_s - 2;
 
-        plan->rows[plan->rows_len++] = redis_row_key(bucket, letter, segment);
-        plan->rows[plan->rows_len++] = redis_row_key(bucket, letter, segment - 1);
+        redis_put_suffix(plan->rows[plan->rows_len++], letter, segment);
+        redis_put_suffix(plan->rows[plan->rows_len++], letter, segment - 1);
     }
 }
 
@@ -126,7 +126,7 @@ static void add_limit(struct redis_plan *plan, const struct redis_question *ques
     redis_put(out + 26, 6, (uint64_t)y);
     redis_put(out + 32, 6, (uint64_t)expiry_s(question, limit));
     plan->len += PLAN_LIMIT_LEN;
-    add_rows(plan, question->bucket, limit, &charge);
+    add_rows(plan, limit, &charge);
 }
 
 bool redis_part_is_common(const struct reservation *r, int part)

@@ -36,7 +36,7 @@
 
 struct redis_plan {
     int rows_len;
-    struct redis_key rows[2 * LIMITS_MAX];
+    unsigned char rows[2 * LIMITS_MAX][SUFFIX_LEN]; /* the ends of their keys */
     int len; /* bytes */
     unsigned char bytes[PLAN_HEAD_LEN + PLAN_LIMIT_LEN * LIMITS_MAX];
 };
