@@ -159,7 +159,8 @@ struct redis_row {
     uint32_t bucket;
     char letter;
     int64_t ordinal;
-    int64_t begun_s;  /* when grants in its window began to be possible; 0: it takes none until a date */
+    int64_t
+        begun_s; /* when grants in its window began to be possible; 0: it takes none until a date */
     int64_t expiry_s; /* until when its hash must stay at least */
 };
 void redis_rows_init(struct redis_quota *rq);

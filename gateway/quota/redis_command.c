@@ -13,8 +13,8 @@
 /* Every command that is written here fits: the script and its keys, the token, the longest of plans, five numbers. */
 #define COMMAND_MAX                                                                                \
     (2 * WIRE_COUNT_MAX + SCRIPT_CALL_LEN + (2 + TOKEN_ROWS_MAX) * WIRE_ARG_MAX(REDIS_KEY_MAX) +   \
-     WIRE_ARG_MAX(HOLD_TOKEN_MAX) +                                                                \
-     WIRE_ARG_MAX(PLAN_HEAD_LEN + PLAN_LIMIT_LEN * LIMITS_MAX) + 5 * WIRE_INT_MAX)
+     WIRE_ARG_MAX(HOLD_TOKEN_MAX) + WIRE_ARG_MAX(PLAN_HEAD_LEN + PLAN_LIMIT_LEN * LIMITS_MAX) +    \
+     5 * WIRE_INT_MAX)
 
 static char *put_key(char *out, const struct redis_key *head, const void *suffix, size_t len)
 {
@@ -32,7 +32,7 @@ static char *put_token(char *out, const struct hold_handle *handle)
 static char *begin_script(char *out, const struct redis_link *link, enum redis_script script,
                           const struct redis_key *head, int keys, int args)
 {
-    out = wire_count(out, '*', (size_t)(3 + keys + args));
+    out = wire_count(out, '*', 3 + (size_t)keys + (size_t)args);
     out = wire_bytes(out, link->target->scripts.calls[script], SCRIPT_CALL_LEN);
     out = wire_arg_int(out, keys);
     return put_key(out, head, "h", 1);
@@ -68,8 +68,8 @@ static char *put_limits(struct redis_request *request, const struct redis_link *
     redis_plan_make(&question, &plan);
     if (plan.rows_len > 0)
         remember_row(rq, plan.rows[0], handle->bucket);
-    out = begin_script(out, link, is_amend ? SCRIPT_AMEND : SCRIPT_LIMITS, &head,
-                       1 + plan.rows_len, is_amend ? 5 : 4);
+    out = begin_script(out, link, is_amend ? SCRIPT_AMEND : SCRIPT_LIMITS, &head, 1 + plan.rows_len,
+                       is_amend ? 5 : 4);
     for (int i = 0; i < plan.rows_len; i++)
         out = put_key(out, &head, plan.rows[i], SUFFIX_LEN);
     out = put_token(out, handle);

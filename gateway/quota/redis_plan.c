@@ -191,7 +191,8 @@ void redis_plan_make(const struct redis_question *question, struct redis_plan *o
     redis_put(out->bytes + 1, 4, (uint64_t)redis_horizon(question->now_us));
     redis_put(out->bytes + 5, 2, (uint64_t)question->r->held_images);
     memset(out->bytes + PLAN_HEAD_LEN - PLAN_FACTS_LEN, 0, PLAN_FACTS_LEN);
-    if (question->task <= TASK_REAP_AND_RESERVE && redis_part_is_common(question->r, question->part))
+    if (question->task <= TASK_REAP_AND_RESERVE &&
+        redis_part_is_common(question->r, question->part))
         put_facts(out->bytes + PLAN_HEAD_LEN - PLAN_FACTS_LEN, question);
     out->len = PLAN_HEAD_LEN;
     for (int i = part->first; i < part->first + part->len; i++)
@@ -268,8 +269,7 @@ static struct row row_in(int64_t number, int limits_len, const struct limit *lim
     int64_t span = row_shape(MEASURE_IMAGES).span;
 
     if (limit->rule.kind == LIMIT_RATE)
-        return (struct row){.number =
-                                asked_us + charge_of(limit, images, asked_us).amount};
+        return (struct row){.number = asked_us + charge_of(limit, images, asked_us).amount};
     if (limit->rule.kind == LIMIT_IN_FLIGHT)
         return (struct row){.number = number / span + images};
     return (struct row){.number = limits_len > 1 ? number % span : number};
@@ -282,10 +282,9 @@ void redis_answer_tell(const struct redis_answer *answer, struct reservation *r,
 
     for (int i = 0; i < p->len; i++) {
         struct reserved_limit *l = &r->limits[p->first + i];
-        struct row row =
-            answer->rows[i]
-                ? row_of(answer->rows[i], &l->limit, asked_us)
-                : row_in(answer->number, p->len, &l->limit, r->held_images, asked_us);
+        struct row row = answer->rows[i]
+                             ? row_of(answer->rows[i], &l->limit, asked_us)
+                             : row_in(answer->number, p->len, &l->limit, r->held_images, asked_us);
 
         row_tell(&row, l, r->held_images, asked_us);
         l->is_over = (answer->over >> i & 1) != 0;

@@ -37,7 +37,7 @@
 struct redis_plan {
     int rows_len;
     unsigned char rows[2 * LIMITS_MAX][SUFFIX_LEN]; /* the ends of their keys */
-    int len; /* bytes */
+    int len;                                        /* bytes */
     unsigned char bytes[PLAN_HEAD_LEN + PLAN_LIMIT_LEN * LIMITS_MAX];
 };
 

@@ -39,8 +39,7 @@ static uint32_t name_of(const struct redis_row *row)
 
 static struct redis_seen *place_of(const struct redis_quota *rq, const struct redis_row *row)
 {
-    uint32_t place =
-        row->bucket + (uint32_t)row->ordinal * 7919 + (uint32_t)row->letter * 104729;
+    uint32_t place = row->bucket + (uint32_t)row->ordinal * 7919 + (uint32_t)row->letter * 104729;
 
     return &rq->seen[place % SEEN_MAX];
 }

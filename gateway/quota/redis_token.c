@@ -5,13 +5,13 @@
 
 #include "redis/wire.h"
 
-#define BUCKET_LEN    4
-#define ID_LEN        8
-#define IMAGES_LEN    2
-#define PRICE_LEN     4
-#define SLOT_LEN      6
-#define COST_LEN      6
-#define TIME_LEN      7
+#define BUCKET_LEN 4
+#define ID_LEN     8
+#define IMAGES_LEN 2
+#define PRICE_LEN  4
+#define SLOT_LEN   6
+#define COST_LEN   6
+#define TIME_LEN   7
 
 #define EPOCH_S       INT64_C(1577836800) /* 2020-01-01: scores fit 32 bits until 2054 */
 #define COMMITTED     (INT64_C(1) << 30)
@@ -22,21 +22,6 @@
 #define ENTRY_MAX (1 + FIELD_LEN + SUFFIX_LEN + SLOT_LEN + PRICE_LEN)
 _Static_assert(TOKEN_HEAD_LEN + 1 + TIME_LEN + LIMITS_MAX * ENTRY_MAX <= HOLD_TOKEN_MAX,
                "every token fits");
-
-void redis_put(unsigned char *out, int len, uint64_t value)
-{
-    for (int i = len - 1; i >= 0; i--, value >>= 8)
-        out[i] = (unsigned char)value;
-}
-
-uint64_t redis_get(const unsigned char *in, int len)
-{
-    uint64_t value = 0;
-
-    for (int i = 0; i < len; i++)
-        value = value << 8 | in[i];
-    return value;
-}
 
 void redis_put_suffix(unsigned char out[SUFFIX_LEN], char letter, int64_t ordinal)
 {
@@ -171,8 +156,7 @@ uint32_t redis_part_bucket(const struct reservation *r, int part)
     return bucket_of(redis_part_owner(r, part), r->buckets);
 }
 
-static void put_head(const struct reservation *r, int part, int64_t images,
-                     struct hold_handle *out)
+static void put_head(const struct reservation *r, int part, int64_t images, struct hold_handle *out)
 {
     const struct account_digest *owner = redis_part_owner(r, part);
 

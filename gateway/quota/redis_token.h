@@ -15,6 +15,9 @@
  * Integers are big endian.  A daily quota alone takes 22 bytes; up to 64 a ledger stays a listpack. */
 #pragma once
 
+#include <endian.h>
+#include <string.h>
+
 #include "base/text.h"
 #include "quota/row.h"
 
@@ -82,9 +85,21 @@ static inline struct text redis_token_text(const struct hold_handle *handle)
     return (struct text){(const char *)handle->token, handle->token_len};
 }
 
-/* Big endian. */
-void redis_put(unsigned char *out, int len, uint64_t value);
-uint64_t redis_get(const unsigned char *in, int len);
+/* The last len bytes of it, big endian; at least one. */
+static inline void redis_put(unsigned char *out, int len, uint64_t value)
+{
+    uint64_t bytes = htobe64(value << (64 - 8 * len));
+
+    memcpy(out, &bytes, (size_t)len);
+}
+
+static inline uint64_t redis_get(const unsigned char *in, int len)
+{
+    uint64_t bytes = 0;
+
+    memcpy(&bytes, in, (size_t)len);
+    return be64toh(bytes) >> (64 - 8 * len);
+}
 
 /* Rounded up, so that a lease is never shorter than promised. */
 int64_t redis_score(int64_t expires_us, bool is_committed);

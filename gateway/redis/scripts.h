@@ -12,7 +12,8 @@ struct redis_scripts {
     int len;
     const char *const *sources; /* Lua; outlive this */
     char digests[REDIS_SCRIPTS_MAX][SHA1_HEX_LEN + 1];
-    char calls[REDIS_SCRIPTS_MAX][SCRIPT_CALL_LEN + 1]; /* EVALSHA and the digest, as they are sent */
+    char calls[REDIS_SCRIPTS_MAX]
+              [SCRIPT_CALL_LEN + 1]; /* EVALSHA and the digest, as they are sent */
 };
 
 /* ST_OK, or ST_UNAVAILABLE: this OpenSSL does no SHA-1. */

@@ -13,8 +13,9 @@
 
 static inline char *wire_end_line(char *out)
 {
-    memcpy(out, "\r\n", 2);
-    return out + 2;
+    *out++ = '\r';
+    *out++ = '\n';
+    return out;
 }
 
 static inline char *wire_number(char *out, uint64_t number)
@@ -61,5 +62,10 @@ static inline char *wire_arg_int(char *out, int64_t value)
     bool is_negative = value < 0;
     uint64_t size = is_negative ? 0 - (uint64_t)value : (uint64_t)value;
 
+    if (size < 10 && !is_negative) {
+        out = wire_bytes(out, "$1\r\n", 4);
+        *out++ = (char)('0' + size);
+        return wire_end_line(out);
+    }
     return wire_arg(out, buf, (size_t)(wire_number(buf + is_negative, size) - buf));
 }
