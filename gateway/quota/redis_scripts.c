@@ -35,7 +35,7 @@
     "local function move_calendar(row, field, n, span, now, expires)\n" \
     "  local is_there = n > 0 or redis.call('HEXISTS', row, field) == 1\n" \
     "  if n == 0 then return end\n" \
-    "  local after = redis.call('HINCRBY', row, field, -n)\n" \
+    "  local after = redis.call('HINCRBY', row, field, string.format('%d', -n))\n" \
     "  local used = (after + n) % span\n" \
     "  if not is_there then\n" \
     "    local key = string.sub(KEYS[1], 1, -2) .. 'x'\n" \
@@ -52,7 +52,7 @@
     "local function move_rate(prefix, suffix, field, us)\n" \
     "  for _, s in ipairs({later(suffix), suffix}) do\n" \
     "    if redis.call('HEXISTS', prefix .. s, field) == 1 then\n" \
-    "      if us ~= 0 then redis.call('HINCRBY', prefix .. s, field, -us) end\n" \
+    "      if us ~= 0 then redis.call('HINCRBY', prefix .. s, field, string.format('%d', -us)) end\n" \
     "      return\n" \
     "    end\n" \
     "  end\n" \
@@ -531,7 +531,7 @@ static const char settle_source[] =
     "if redis.call('ZREM', KEYS[1], token) == 0 then return 0 end\n"
     "if #token == 22 and string.byte(token, 17) > 96 then\n"
     "  local field = string.sub(token, 1, 5)\n"
-    "  local before = redis.call('HINCRBY', KEYS[2], field, -images) + images\n"
+    "  local before = redis.call('HINCRBY', KEYS[2], field, '-' .. ARGV[2]) + images\n"
     "  local used = before % 16777216\n"
     "  if used < images and before == used then redis.call('HDEL', KEYS[2], field)\n"
     "  elseif used < images then redis.call('HSET', KEYS[2], field, before - used) end\n"
