@@ -176,8 +176,8 @@ Test(quota_redis_rows, a_reset_leaves_the_row_of_a_rate_and_with_it_the_hash)
     struct redis_key key;
 
     cr_assert(looks_for_paying(1));
-    row = redis_row_of((struct redis_quota *)rig.q[0], 1, &r.limits[1].limit,
-                       quota_now_us(rig.q[0]));
+    row =
+        redis_row_of((struct redis_quota *)rig.q[0], 1, &r.limits[1].limit, quota_now_us(rig.q[0]));
     key = redis_row_key(1, row.letter, row.ordinal);
     cr_assert_eq(rig_amend(&rig, rig.q[0], &r, CHANGE_RESET, 0), ST_OK);
     cr_assert_eq(r.limits[1].used_units, 0);
