@@ -17,12 +17,12 @@ static struct reservation *new_reservation(struct request *req, const struct ter
     return arena_alloc(&req->arena, reservation_bytes(terms->limits_len));
 }
 
-/* Judged on the stack: few are refused, and only they need it longer. */
+/* Judged on the stack: few are refused, and only they need it longer; where nobody is, nothing is judged. */
 bool reserve_is_denied(struct request *req, const struct terms *terms)
 {
     struct reservation least, *kept;
 
-    if (!is_limited(req, terms))
+    if (!is_limited(req, terms) || !quota_denies_some(req->gate->quota))
         return false;
     reservation_init(&least, &req->identity.account, terms, 1, 0);
     if (!quota_is_denied(req->gate->quota, &least))

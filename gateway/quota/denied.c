@@ -202,6 +202,11 @@ void denied_clear(struct denied *denied)
     denied->is_empty = true;
 }
 
+bool denied_is_empty(const struct denied *denied)
+{
+    return denied->is_empty;
+}
+
 size_t denied_bytes(const struct denied *denied)
 {
     return sizeof(*denied) + (denied->mask + 1) * sizeof(struct entry);

@@ -40,6 +40,8 @@ int denied_find(struct denied *denied, struct reservation *r, int64_t now_us);
 /* Something was given back, or a hold ended. */
 void denied_forget(struct denied *denied, const struct account_digest *subject);
 void denied_clear(struct denied *denied);
+/* Nothing was noted since it was cleared. */
+bool denied_is_empty(const struct denied *denied);
 
 size_t denied_bytes(const struct denied *denied);
 struct denied_counts denied_counts(const struct denied *denied);

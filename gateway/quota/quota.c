@@ -200,6 +200,11 @@ void quota_refused(struct quota *q, const struct reservation *r, int64_t in_hand
         denied_note(q->denied, r, in_hand_images, quota_now_us(q));
 }
 
+bool quota_denies_some(const struct quota *q)
+{
+    return q->denied && !denied_is_empty(q->denied);
+}
+
 bool quota_is_denied(struct quota *q, struct reservation *r)
 {
     unsigned amends = quota_amends(q);

@@ -158,8 +158,10 @@ int64_t quota_now_us(const struct quota *q);
 MUST_CHECK enum status quota_reserve(struct quota *q, struct reservation *r, struct op *op);
 /* After ST_UNAVAILABLE, for a tier with on_store_down: local: see quota/local.h.  ST_OK, ST_UNAVAILABLE or ST_PENDING. */
 MUST_CHECK enum status quota_reserve_locally(struct quota *q, struct reservation *r, struct op *op);
-/* Would quota_reserve() refuse r at once?  Then r is told as above. */
+/* Would quota_reserve() refuse r at once?  Then r is told as above.  Whether it would refuse anything at all is cheap to
+ * ask, before there is an r. */
 bool quota_is_denied(struct quota *q, struct reservation *r);
+bool quota_denies_some(const struct quota *q);
 #define QUOTA_SETTLE_LATER INT64_C(-1)
 MUST_CHECK enum status quota_commit(struct quota *q, struct reservation *r, int64_t used_images,
                                     struct op *op);

@@ -112,15 +112,13 @@ struct redis_request *redis_request_new_end(struct redis_quota *rq, struct reser
     if (kind == OUTBOX_COMMIT)
         redis_request_tie(request, r, part);
 
-    struct hold_handle handle = redis_token_make(r, part);
+    struct outbox_record *record = &request->record;
 
-    request->record = (struct outbox_record){
-        .handle = handle,
-        .kind = kind,
-        .expires_us = r->expires_us,
-        .row_expiry_s = row_expiry_s(&rq->base, r, part, handle.bucket),
-        .used_images = r->used_images,
-    };
+    redis_token_put(r, part, &record->handle);
+    record->kind = kind;
+    record->expires_us = r->expires_us;
+    record->row_expiry_s = row_expiry_s(&rq->base, r, part, record->handle.bucket);
+    record->used_images = r->used_images;
     return request;
 }
 
@@ -239,7 +237,7 @@ static void renew(struct quota *q, struct reservation *r)
         if (!request)
             continue;
         redis_request_tie(request, r, i);
-        request->record.handle = redis_token_make(r, i);
+        redis_token_put(r, i, &request->record.handle);
         request->record.expires_us = r->expires_us;
         request->is_committed = r->state == RESERVATION_COMMITTED;
         redis_request_launch(request);

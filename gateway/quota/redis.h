@@ -46,10 +46,10 @@ struct redis_quota {
     uint32_t own_buckets; /* as configured */
     enum layout_state layout_state;
     struct redis_layout layout; /* as last heard; at first as configured */
-    struct redis_key last_row;  /* of the last reserve, in that bucket; len 0: none yet */
+    bool has_last_row;
+    unsigned char last_row[SUFFIX_LEN]; /* of the last reserve, in that bucket */
     uint32_t last_bucket;
     struct redis_seen *seen; /* owned; NULL: no memory */
-    unsigned seen_times;     /* one more where all of it was forgotten */
 };
 
 enum redis_request_kind {
@@ -98,8 +98,7 @@ struct redis_request {
     bool is_announcing; /* ASK: all parts are amended */
     bool is_undated;    /* asked before the store's clock was known, and never sent */
     bool is_late;       /* RESERVE: of what is called committed, and may have ended: redis_late.c */
-    bool has_earlier;   /* RESERVE: the part before is held */
-    struct hold_handle earlier; /* then: that one */
+    bool has_earlier;   /* RESERVE: the part before is held: earlier */
 
     enum redis_poll_step poll;
     struct quota_claim *claim; /* CLAIM: lent by the caller while it waits */
@@ -112,6 +111,8 @@ struct redis_request {
         *about; /* RENEW, and END of a commit: told how it ended, while it is not settled */
     struct redis_request *before; /* END of a settle: its commit, on its way; NULL: none */
     struct redis_request *after;  /* END of a commit: its settle */
+
+    struct hold_handle earlier; /* last: where has_earlier, that part; else never written */
 };
 
 /* NULL: no memory (logged). */
@@ -154,14 +155,23 @@ void redis_poll_lost(struct redis_quota *rq);
 /* Nobody is to be asked for a hold, and waiting is no use. */
 bool redis_layout_is_refusing(struct redis_quota *rq);
 /* redis_rows.c: what a script has looked at for one account need not be looked at for the others of its bucket. */
+struct redis_row {
+    uint32_t bucket;
+    char letter;
+    int64_t ordinal;
+    int64_t
+        begun_s; /* when grants in its window began to be possible; 0: it takes none until a date */
+    int64_t expiry_s; /* until when its hash must stay at least */
+};
 void redis_rows_init(struct redis_quota *rq);
 /* Redis may have lost something. */
 void redis_rows_forget(struct redis_quota *rq);
-/* The hash of the limit's rows stays for long enough, and the bucket keeps no grants until a date. */
-void redis_rows_saw(struct redis_quota *rq, uint32_t bucket, const struct limit *limit,
-                    int64_t asked_us);
-bool redis_rows_are_seen(const struct redis_quota *rq, uint32_t bucket, const struct limit *limit,
-                         int64_t expiry_s);
+/* Where a limit has its row, of kinds that have one. */
+struct redis_row redis_row_of(const struct redis_quota *rq, uint32_t bucket,
+                              const struct limit *limit, int64_t asked_us);
+/* The hash stays for long enough, and the bucket keeps no grants until a date. */
+void redis_rows_saw(struct redis_quota *rq, const struct redis_row *row, int64_t asked_us);
+bool redis_rows_are_seen(const struct redis_quota *rq, const struct redis_row *row, int64_t now_us);
 /* Decisions can be had, or not: tells the other threads. */
 void redis_quota_count(struct redis_quota *rq);
 

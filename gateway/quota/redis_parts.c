@@ -10,8 +10,10 @@ static void take_part(struct redis_request *request)
     const struct reservation *r = request->r;
     int part = request->part;
 
-    request->record.handle =
-        request->kind == REQUEST_ASK ? redis_token_mark(r, part) : redis_token_make(r, part);
+    if (request->kind == REQUEST_ASK)
+        request->record.handle = redis_token_mark(r, part);
+    else
+        redis_token_put(r, part, &request->record.handle);
     request->limits_len = r->parts[part].len;
     request->record.was_sent = false;
     request->rounds = 0;
@@ -135,6 +137,22 @@ static bool announces(struct redis_request *request)
     return true;
 }
 
+static void remember_looks(const struct redis_request *request, unsigned looked)
+{
+    const struct reservation *r = request->r;
+    const struct reservation_part *part = &r->parts[request->part];
+
+    for (int i = 0; i < part->len; i++) {
+        struct redis_row row;
+
+        if (!(looked >> i & 1))
+            continue;
+        row = redis_row_of(request->from, request->record.handle.bucket,
+                           &r->limits[part->first + i].limit, request->asked_us);
+        redis_rows_saw(request->from, &row, request->asked_us);
+    }
+}
+
 enum redis_next redis_part_answered(struct redis_request *request,
                                     const struct redis_answer *answer, enum status *st)
 {
@@ -144,9 +162,8 @@ enum redis_next redis_part_answered(struct redis_request *request,
     if (answer->verdict == REDIS_ASK_AGAIN)
         return NEXT_AGAIN;
     redis_answer_tell(answer, r, request->part, request->asked_us);
-    if (answer->has_looked)
-        redis_rows_saw(request->from, request->record.handle.bucket,
-                       &r->limits[r->parts[request->part].first].limit, request->asked_us);
+    if (answer->looked)
+        remember_looks(request, answer->looked);
     if (answer->verdict > 0) {
         *st = refuse(request, answer);
         return NEXT_DONE;

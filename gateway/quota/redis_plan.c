@@ -3,8 +3,9 @@
 
 #include "quota/redis_plan.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "quota/redis.h"
 
 #define US_PER_S    INT64_C(1000000)
 #define AMOUNT_MAX  ((INT64_C(1) << 47) - 1)
@@ -52,18 +53,18 @@ static char plan_letter(enum limit_kind kind)
 }
 
 /* The segment, and the one before. */
-static void add_rows(struct redis_plan *plan, uint32_t bucket, const struct limit *limit,
+static void add_rows(struct redis_plan *plan, const struct limit *limit,
                      const struct charge *charge)
 {
     char letter = redis_row_letter(&limit->rule);
 
     if (limit_is_calendar(limit->rule.kind)) {
-        plan->rows[plan->rows_len++] = redis_row_key(bucket, letter, limit->window.ordinal);
+        redis_put_suffix(plan->rows[plan->rows_len++], letter, limit->window.ordinal);
     } else if (charge->segment_s > 0) {
         int64_t segment = charge->until_s / charge->segment_s - 2;
 
-        plan->rows[plan->rows_len++] = redis_row_key(bucket, letter, segment);
-        plan->rows[plan->rows_len++] = redis_row_key(bucket, letter, segment - 1);
+        redis_put_suffix(plan->rows[plan->rows_len++], letter, segment);
+        redis_put_suffix(plan->rows[plan->rows_len++], letter, segment - 1);
     }
 }
 
@@ -85,12 +86,24 @@ static int64_t amend_amount(const struct redis_question *question, const struct 
     return MIN(MAX(change.units / shape.grain_units, 0), shape.span - 1);
 }
 
+/* 0: it need not be looked at, or there is no row. */
+static int64_t expiry_s(const struct redis_question *question, const struct limit *limit)
+{
+    struct redis_row row;
+
+    if (limit->rule.kind == LIMIT_IN_FLIGHT)
+        return 0;
+    row = redis_row_of(question->from, question->bucket, limit, question->asked_us);
+    if (question->task >= TASK_INSPECT)
+        return row.expiry_s;
+    return redis_rows_are_seen(question->from, &row, question->now_us) ? 0 : row.expiry_s;
+}
+
 static void add_limit(struct redis_plan *plan, const struct redis_question *question,
                       const struct limit *limit)
 {
     struct row_shape shape = row_shape(limit->rule.measure);
     struct charge charge = charge_of(limit, question->r->held_images, question->asked_us);
-    int64_t expiry_s = redis_row_expiry(charge.until_s, question->bucket, question->lease_us);
     bool is_amend = question->task >= TASK_GRANT;
     int64_t amount = is_amend ? amend_amount(question, limit) : MIN(charge.amount, AMOUNT_MAX);
     int64_t allowed = is_amend ? shape.granted_max : MIN(limit_allowed(limit), AMOUNT_MAX);
@@ -111,27 +124,26 @@ static void add_limit(struct redis_plan *plan, const struct redis_question *ques
     redis_put(out + 14, 6, (uint64_t)allowed);
     redis_put(out + 20, 6, (uint64_t)x);
     redis_put(out + 26, 6, (uint64_t)y);
-    redis_put(out + 32, 6, (uint64_t)expiry_s);
+    redis_put(out + 32, 6, (uint64_t)expiry_s(question, limit));
     plan->len += PLAN_LIMIT_LEN;
-    add_rows(plan, question->bucket, limit, &charge);
+    add_rows(plan, limit, &charge);
 }
 
-static bool is_common(const struct redis_question *question)
+bool redis_part_is_common(const struct reservation *r, int part)
 {
     static const enum limit_kind kinds[] = {LIMIT_RATE, LIMIT_IN_FLIGHT};
-    const struct reservation *r = question->r;
-    const struct reservation_part *part = &r->parts[question->part];
-    const struct account_digest *owner = redis_part_owner(r, question->part);
+    const struct reservation_part *p = &r->parts[part];
+    const struct account_digest *owner = redis_part_owner(r, part);
     size_t next = 0;
 
-    if (part->len < 2 || !limit_is_calendar(r->limits[part->first].limit.rule.kind))
+    if (p->len < 2 || !limit_is_calendar(r->limits[p->first].limit.rule.kind))
         return false;
-    for (int i = part->first; i < part->first + part->len; i++) {
+    for (int i = p->first; i < p->first + p->len; i++) {
         const struct limit *limit = &r->limits[i].limit;
 
         if (!is_plain(limit, owner))
             return false;
-        if (i == part->first)
+        if (i == p->first)
             continue;
         while (next < ARRAY_LEN(kinds) && kinds[next] != limit->rule.kind)
             next++;
@@ -141,32 +153,33 @@ static bool is_common(const struct redis_question *question)
     return true;
 }
 
-static void add_fact(struct redis_plan *plan, int len, int64_t value)
-{
-    redis_put(plan->facts + plan->facts_len, len, (uint64_t)value);
-    plan->facts_len += len;
-}
-
-static void add_facts(struct redis_plan *plan, const struct redis_question *question)
+/* A RATE beyond measure has no charge, which would say that there is none. */
+static void put_facts(unsigned char *out, const struct redis_question *question)
 {
     const struct reservation *r = question->r;
-    const struct reserved_limit *first = &r->limits[r->parts[question->part].first];
-    const struct reserved_limit *second = first + 1;
-    const struct reserved_limit *last = first + r->parts[question->part].len - 1;
+    const struct limit *first = &r->limits[r->parts[question->part].first].limit;
+    const struct reserved_limit *second = &r->limits[r->parts[question->part].first + 1];
+    const struct reserved_limit *last = second + r->parts[question->part].len - 2;
     bool has_rate = second->limit.rule.kind == LIMIT_RATE;
     bool has_flight = last->limit.rule.kind == LIMIT_IN_FLIGHT;
-    struct charge charge = charge_of(&second->limit, r->held_images, question->asked_us);
-    int64_t segment_us = has_rate ? charge.segment_s * US_PER_S : 1;
+    int64_t allowed = MIN(limit_allowed(first), row_shape(MEASURE_IMAGES).span - 1);
+    int64_t flights = has_flight ? MIN(limit_allowed(&last->limit), AMOUNT_MAX) : -1;
+    int64_t cost = 0, now_us = 0, most_us = 0;
 
-    if (has_rate && charge.amount == 0)
-        return; /* a RATE beyond measure: no charge says that there is none */
-    add_fact(plan, 2, r->held_images);
-    add_fact(plan, 6, MIN(limit_allowed(&first->limit), AMOUNT_MAX));
-    add_fact(plan, 6, has_rate ? MIN(charge.amount, AMOUNT_MAX) : 0);
-    add_fact(plan, 6, has_rate ? MIN(limit_allowed(&second->limit), AMOUNT_MAX) : 0);
-    add_fact(plan, 6, question->asked_us % segment_us);
-    add_fact(plan, 6, segment_us);
-    add_fact(plan, 6, has_flight ? MIN(limit_allowed(&last->limit), AMOUNT_MAX) : -1);
+    if (has_rate) {
+        struct charge charge = charge_of(&second->limit, r->held_images, question->asked_us);
+
+        cost = MIN(charge.amount, AMOUNT_MAX);
+        now_us = question->asked_us % (charge.segment_s * US_PER_S);
+        most_us = now_us + MIN(limit_allowed(&second->limit), AMOUNT_MAX);
+        if (cost == 0)
+            return;
+    }
+    redis_put(out, 6, (uint64_t)allowed);
+    redis_put(out + 6, 6, (uint64_t)cost);
+    redis_put(out + 12, 6, (uint64_t)now_us);
+    redis_put(out + 18, 6, (uint64_t)most_us);
+    redis_put(out + 24, 6, (uint64_t)flights);
 }
 
 void redis_plan_make(const struct redis_question *question, struct redis_plan *out)
@@ -174,10 +187,14 @@ void redis_plan_make(const struct redis_question *question, struct redis_plan *o
     const struct reservation_part *part = &question->r->parts[question->part];
 
     out->rows_len = 0;
-    out->len = 0;
-    out->facts_len = 0;
-    if (question->task == TASK_RESERVE && is_common(question))
-        add_facts(out, question);
+    out->bytes[0] = (unsigned char)question->task;
+    redis_put(out->bytes + 1, 4, (uint64_t)redis_horizon(question->now_us));
+    redis_put(out->bytes + 5, 2, (uint64_t)question->r->held_images);
+    memset(out->bytes + PLAN_HEAD_LEN - PLAN_FACTS_LEN, 0, PLAN_FACTS_LEN);
+    if (question->task <= TASK_REAP_AND_RESERVE &&
+        redis_part_is_common(question->r, question->part))
+        put_facts(out->bytes + PLAN_HEAD_LEN - PLAN_FACTS_LEN, question);
+    out->len = PLAN_HEAD_LEN;
     for (int i = part->first; i < part->first + part->len; i++)
         add_limit(out, question, &question->r->limits[i].limit);
 }
@@ -193,9 +210,8 @@ bool redis_answer_read(const redisReply *reply, int limits_len, struct redis_ans
 {
     *out = (struct redis_answer){.verdict = 0};
     if (is_integer(reply)) {
-        out->rows[0] = reply;
-        out->has_looked = reply->integer < 0;
-        return limits_len == 1;
+        out->number = reply->integer;
+        return out->number >= 0;
     }
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != (size_t)limits_len + 3)
         return false;
@@ -210,7 +226,10 @@ bool redis_answer_read(const redisReply *reply, int limits_len, struct redis_ans
     }
     out->verdict = (int)reply->element[0]->integer;
     out->over = (unsigned)reply->element[1]->integer;
-    out->in_hand_images = reply->element[2]->integer;
+    if (out->verdict == 0)
+        out->looked = (unsigned)reply->element[2]->integer;
+    else
+        out->in_hand_images = reply->element[2]->integer;
     return out->verdict == REDIS_ASK_AGAIN || (out->verdict >= 0 && out->verdict <= limits_len);
 }
 
@@ -234,13 +253,26 @@ static struct row row_of(const redisReply *reply, const struct limit *limit, int
             row.rolling = rolling_of(reply, row_shape(limit->rule.measure).grain_units);
         return row;
     }
-    row.number = limit_is_calendar(limit->rule.kind) ? llabs(reply->integer) : reply->integer;
+    row.number = reply->integer;
     if (limit->rule.kind == LIMIT_RATE) {
         int64_t segment_us = limit_segment_s(&limit->rule) * US_PER_S;
 
         row.number += asked_us - asked_us % segment_us;
     }
     return row;
+}
+
+/* What is held, as one number tells it. */
+static struct row row_in(int64_t number, int limits_len, const struct limit *limit, int64_t images,
+                         int64_t asked_us)
+{
+    int64_t span = row_shape(MEASURE_IMAGES).span;
+
+    if (limit->rule.kind == LIMIT_RATE)
+        return (struct row){.number = asked_us + charge_of(limit, images, asked_us).amount};
+    if (limit->rule.kind == LIMIT_IN_FLIGHT)
+        return (struct row){.number = number / span + images};
+    return (struct row){.number = limits_len > 1 ? number % span : number};
 }
 
 void redis_answer_tell(const struct redis_answer *answer, struct reservation *r, int part,
@@ -250,7 +282,9 @@ void redis_answer_tell(const struct redis_answer *answer, struct reservation *r,
 
     for (int i = 0; i < p->len; i++) {
         struct reserved_limit *l = &r->limits[p->first + i];
-        struct row row = row_of(answer->rows[i], &l->limit, asked_us);
+        struct row row = answer->rows[i]
+                             ? row_of(answer->rows[i], &l->limit, asked_us)
+                             : row_in(answer->number, p->len, &l->limit, r->held_images, asked_us);
 
         row_tell(&row, l, r->held_images, asked_us);
         l->is_over = (answer->over >> i & 1) != 0;

@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_plan.h - one part of a reservation as the scripts take it, and what they reply.
  *
- * The plan of LIMITS is 38 bytes a limit, integers big endian:
+ * A plan begins with what is to be done, integers big endian:
+ *
+ *   u8   enum redis_task
+ *   i32  what has a score up to this is expired
+ *   u16  images
+ *   30   the facts of a common plan, or zeros
+ *
+ * The facts are 48 bits each: images allowed (0: no common plan); the RATE's charge (0: no such limit), now since its
+ * segment began, how far its TAT may be; images in flight (-1: no such limit).  A common plan is one calendar limit, then a
+ * RATE, an IN_FLIGHT limit or both, all for images of the ledger's own subject, none on trial.
+ *
+ * Then come 38 bytes a limit:
  *
  *   u8   'c' calendar, 'g' RATE, 'r' ROLLING, 'i' IN_FLIGHT
  *   u8   1: on trial
@@ -10,11 +21,7 @@
  *   u48  what is allowed; for a grant, the most
  *   u48  calendar: the span; RATE: now since its segment began; ROLLING: the slot
  *   u48  calendar: grains in one granted; RATE: a segment
- *   u48  when the row expires (Unix seconds)
- *
- * A common plan is one calendar limit, then a RATE, an IN_FLIGHT limit or both, all for images of the ledger's own subject,
- * none on trial.  Its facts are u16 images, then 48 bits each: images allowed; the RATE's charge (0: none), what its TAT may
- * be ahead, now since its segment began, a segment; images in flight (-1: no such limit). */
+ *   u48  when the row expires (Unix seconds); 0: its hash does, and the bucket keeps no grants (redis_rows.c) */
 #pragma once
 
 #include <hiredis/hiredis.h>
@@ -23,39 +30,43 @@
 #include "quota/redis_scripts.h"
 #include "quota/redis_token.h"
 
+#define PLAN_FACTS_LEN 30
+#define PLAN_HEAD_LEN  (1 + 4 + 2 + PLAN_FACTS_LEN)
 #define PLAN_LIMIT_LEN 38
-#define PLAN_FACTS_LEN (2 + 6 * 6)
 
 struct redis_plan {
     int rows_len;
-    struct redis_key rows[2 * LIMITS_MAX];
-    int len; /* bytes */
-    unsigned char bytes[PLAN_LIMIT_LEN * LIMITS_MAX];
-    int facts_len; /* 0: not a common plan, or not a plain reserve */
-    unsigned char facts[PLAN_FACTS_LEN];
+    unsigned char rows[2 * LIMITS_MAX][SUFFIX_LEN]; /* the ends of their keys */
+    int len;                                        /* bytes */
+    unsigned char bytes[PLAN_HEAD_LEN + PLAN_LIMIT_LEN * LIMITS_MAX];
 };
+
+struct redis_quota;
 
 /* How a part stands, and what is asked about it. */
 struct redis_question {
+    const struct redis_quota *from;
     const struct reservation *r;
     int part;
     uint32_t bucket;
     int64_t asked_us; /* the same as for the token: it chooses slots and segments */
-    int64_t lease_us;
+    int64_t now_us;
     enum redis_task task;
     int64_t amend_units;
 };
 
-/* Can ROWS do it? */
+/* Can ROWS do it?  Has it a common plan? */
 bool redis_part_is_rows(const struct reservation *r, int part);
+bool redis_part_is_common(const struct reservation *r, int part);
 void redis_plan_make(const struct redis_question *question, struct redis_plan *out);
 
 struct redis_answer {
     int verdict; /* 0: held; the 1-based limit of the part that refuses; or REDIS_ASK_AGAIN */
     unsigned over;
     int64_t in_hand_images;
-    bool has_looked; /* redis_rows.c: at what is the same for all accounts of the bucket */
-    const redisReply *rows[LIMITS_MAX]; /* the reply's */
+    unsigned looked; /* redis_rows.c: of which limits at what is the same for the whole bucket */
+    const redisReply *rows[LIMITS_MAX]; /* the reply's; NULL: one number is all of it */
+    int64_t number;                     /* then */
 };
 #define REDIS_ASK_AGAIN (-3)
 

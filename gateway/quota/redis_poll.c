@@ -44,7 +44,7 @@ static void on_poll(struct timer *timer)
 {
     struct redis_quota *rq = container_of(timer, struct redis_quota, poll);
 
-    if (++rq->polls % SAMPLE_EVERY == 0 && rq->last_row.len > 0)
+    if (++rq->polls % SAMPLE_EVERY == 0 && rq->has_last_row)
         send_poll(rq, POLL_SAMPLE, rq->last_bucket);
     redis_poll(rq);
 }
@@ -68,6 +68,7 @@ void redis_poll_ended(struct redis_request *request)
 void redis_poll_write(struct redis_request *request, struct redis_link *link)
 {
     struct redis_quota *rq = request->from;
+    struct redis_key row = redis_key_of(rq->last_bucket, rq->last_row);
 
     switch (request->poll) {
     case POLL_ASK:
@@ -86,7 +87,7 @@ void redis_poll_write(struct redis_request *request, struct redis_link *link)
     case POLL_SAMPLE:
         redis_link_begin(link, 2);
         redis_link_arg(link, TEXT("HLEN"));
-        redis_link_arg(link, redis_key_text(&rq->last_row));
+        redis_link_arg(link, redis_key_text(&row));
         return;
     }
 }

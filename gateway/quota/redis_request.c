@@ -23,7 +23,8 @@ struct redis_request *redis_request_new(struct redis_quota *rq, enum redis_reque
         log_event(LOG_ERROR, "quota_lost", "store=redis why=\"no memory\"");
         return NULL;
     }
-    *request = (struct redis_request){.from = rq};
+    memset(request, 0, offsetof(struct redis_request, earlier));
+    request->from = rq;
     request->kind = kind;
     request->call.done = on_done;
     request->sure_until_us = INT64_MAX;

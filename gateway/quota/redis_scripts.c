@@ -4,8 +4,11 @@
  * once.  A refund undoes the row that HINCRBY makes where there was none, and stops at zero.  No binary string is ever
  * compared with < (Lua uses the locale for that).
  *
- * A function costs where it is defined, called or not, and a table each time that it grows.  So ROWS and LIMITS are loops: read, hold and return; only where
- * that fails, what the slow path needs is defined, what has expired is ended, and the loop goes round once more. */
+ * A function costs where it is defined, called or not; a table each time that it grows; an argument twice, as text and as
+ * a string of Lua's; a number more than any string, where it becomes an argument of a command.  So facts are packed into
+ * one argument, and commands get strings.  ROWS and LIMITS begin with the plain case of their own.  Then they are loops:
+ * read, hold and return; only where that fails, what the slow path needs is defined, what has expired is ended, and the
+ * loop goes round once more. */
 
 #include "quota/redis_scripts.h"
 
@@ -32,7 +35,7 @@
     "local function move_calendar(row, field, n, span, now, expires)\n" \
     "  local is_there = n > 0 or redis.call('HEXISTS', row, field) == 1\n" \
     "  if n == 0 then return end\n" \
-    "  local after = redis.call('HINCRBY', row, field, -n)\n" \
+    "  local after = redis.call('HINCRBY', row, field, string.format('%d', -n))\n" \
     "  local used = (after + n) % span\n" \
     "  if not is_there then\n" \
     "    local key = string.sub(KEYS[1], 1, -2) .. 'x'\n" \
@@ -49,7 +52,7 @@
     "local function move_rate(prefix, suffix, field, us)\n" \
     "  for _, s in ipairs({later(suffix), suffix}) do\n" \
     "    if redis.call('HEXISTS', prefix .. s, field) == 1 then\n" \
-    "      if us ~= 0 then redis.call('HINCRBY', prefix .. s, field, -us) end\n" \
+    "      if us ~= 0 then redis.call('HINCRBY', prefix .. s, field, string.format('%d', -us)) end\n" \
     "      return\n" \
     "    end\n" \
     "  end\n" \
@@ -124,21 +127,21 @@
 #define LUA_REAP \
     LUA_BURY \
     "local function reap()\n" \
-    "  local now = (ARGV[4] + 1577836803) * 1000000\n" \
-    "  local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[4], 'LIMIT', 0, 64)\n" \
-    "  local kept = redis.call('ZRANGEBYSCORE', KEYS[1], 1073741824, 1073741824 + ARGV[4],\n" \
-    "    'LIMIT', 0, 64)\n" \
+    "  local now = (horizon + 1577836803) * 1000000\n" \
+    "  local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', horizon, 'LIMIT', '0', '64')\n" \
+    "  local kept = redis.call('ZRANGEBYSCORE', KEYS[1], '1073741824', 1073741824 + horizon,\n" \
+    "    'LIMIT', '0', '64')\n" \
     "  for _, old in ipairs(expired) do\n" \
     "    move(old, 0, now, 0)\n" \
-    "    bury(old, ARGV[4])\n" \
+    "    bury(old, horizon)\n" \
     "    redis.call('ZREM', KEYS[1], old)\n" \
     "    move(old, held(old), now, 0)\n" \
     "  end\n" \
     "  for _, old in ipairs(kept) do\n" \
-    "    if held(old) > 0 then bury(old, 1073741824 + ARGV[4]) end\n" \
+    "    if held(old) > 0 then bury(old, 1073741824 + horizon) end\n" \
     "    redis.call('ZREM', KEYS[1], old)\n" \
     "  end\n" \
-    "  if #expired + #kept > 0 then tidy(ARGV[4]) end\n" \
+    "  if #expired + #kept > 0 then tidy(horizon) end\n" \
     "  return #expired, #kept\n" \
     "end\n"
 
@@ -158,7 +161,7 @@
     "local function in_hand(field)\n" \
     "  local images = 0\n" \
     "  if redis.call('ZCARD', KEYS[1]) == 0 then return 0 end\n" \
-    "  for _, token in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do\n" \
+    "  for _, token in ipairs(redis.call('ZRANGE', KEYS[1], '0', '-1')) do\n" \
     "    local found = string.find(token, field, 1, true)\n" \
     "    if found and found > 1 then\n" \
     "      local at = 17\n" \
@@ -186,7 +189,7 @@
 
 /* A row that is new to its hash may be needed for longer than those that are there: another time zone. */
 #define LUA_EXPIRE(key, at) \
-    "if redis.call('TTL', " key ") < " at " - ARGV[4] - 1577836802 then\n" \
+    "if redis.call('TTL', " key ") < " at " - horizon - 1577836802 then\n" \
     "  redis.call('EXPIREAT', " key ", " at ")\n" \
     "end\n"
 
@@ -195,48 +198,65 @@
     "local standing = redis.call('HGET', string.sub(KEYS[1], 1, -2) .. 'x', field .. string.sub(" key ", -6, -6))\n" \
     "if standing then\n" \
     "  local till, units = struct.unpack('>I6I6', standing)\n" \
-    "  if till > ARGV[4] + 1577836802 then " into " = units * " span " end\n" \
+    "  if till > horizon + 1577836802 then " into " = units * " span " end\n" \
+    "end\n"
+
+/* A hold of one limit, whose row is there, or begins at nothing: without grants, what is used is all that there is. */
+#define LUA_PLAIN_ROW \
+    "if n == 1 and task == 0 then\n" \
+    "  first = call('HGET', KEYS[2], field)\n" \
+    "  local before = first or at == 0 and 0\n" \
+    "  if before and before + images <= allowed and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n" \
+    "    return call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
+    "  end\n" \
     "end\n"
 
 static const char rows_source[] =
-    "local ledger, token, images = KEYS[1], ARGV[1], tonumber(ARGV[3])\n"
-    "local field, n, rows, values = string.sub(token, 1, 5), #KEYS - 1, {0}, {0}\n"
+    "local ledger, token, facts = KEYS[1], ARGV[1], ARGV[4]\n"
+    "local task, horizon, images, allowed, at = struct.unpack('>Bi4I2I6I6', facts)\n"
+    "local call, field, n, first = redis.call, string.sub(token, 1, 5), #KEYS - 1, nil\n"
+    "if task == 1 and call('ZCARD', ledger) == 0 then task = 0 end\n"
+    LUA_PLAIN_ROW
+    "local rows, values, ends = {0}, {0}, {0}\n"
     "local expired, full, looked\n"
-    "local reads = ARGV[5] == '0'\n"
+    "local reads = task == 0\n"
     "while true do\n"
     "  if reads then\n"
-    "    full, looked = nil, nil\n"
+    "    full, looked = nil, 0\n"
     "    for i = 1, n do\n"
-    "      local row = redis.call('HGET', KEYS[i + 1], field)\n"
+    "      local row = first\n"
+    "      if row == nil then row = call('HGET', KEYS[i + 1], field) end\n"
+    "      first = nil\n"
     "      local value = tonumber(row or 0)\n"
-    "      if not row and ARGV[5 + 2 * i] ~= '0' then\n"
-    "        looked = redis.call('EXISTS', string.sub(ledger, 1, -2) .. 'x') == 0\n"
-    "        if not looked then\n"
+    "      allowed, at = struct.unpack('>I6I6', facts, 12 * i - 4)\n"
+    "      if not row and at > 0 then\n"
+    "        if call('EXISTS', string.sub(ledger, 1, -2) .. 'x') == 0 then\n"
+    "          looked = looked + 2 ^ (i - 1)\n"
+    "        else\n"
     LUA_STANDING("value", "KEYS[i + 1]", "16777216")
     "        end\n"
     "      end\n"
     "      local used = value % 16777216\n"
-    "      rows[i], values[i] = row, value\n"
-    "      local allowed = math.min(ARGV[4 + 2 * i] + (value - used) / 16777216, 16777215)\n"
+    "      rows[i], values[i], ends[i] = row, value, at\n"
+    "      allowed = math.min(allowed + (value - used) / 16777216, 16777215)\n"
     "      if not full and used + images > allowed then full = i end\n"
     "    end\n"
     "  end\n"
-    "  if (expired or reads) and (not full or expired and redis.call('ZSCORE', ledger, token)) then\n"
-    "    if redis.call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n"
+    "  if (expired or reads) and (not full or expired and call('ZSCORE', ledger, token)) then\n"
+    "    if call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n"
     "      for i = 1, n do\n"
     "        local key = KEYS[i + 1]\n"
     "        values[i] = values[i] + images\n"
-    "        redis.call('HSET', key, field, values[i])\n"
-    "        if not rows[i] and ARGV[5 + 2 * i] ~= '0' then\n"
-    "          " LUA_EXPIRE("key", "ARGV[5 + 2 * i]")
+    "        call('HSET', key, field, string.format('%d', values[i]))\n"
+    "        if not rows[i] and ends[i] > 0 then\n"
+    "          " LUA_EXPIRE("key", "ends[i]")
     "        end\n"
     "      end\n"
     "    else\n"
-    "      looked = false\n"
-    "      redis.call('ZADD', ledger, 'XX', 'GT', ARGV[2], token)\n"
+    "      looked = 0\n"
+    "      call('ZADD', ledger, 'XX', 'GT', ARGV[2], token)\n"
     "    end\n"
-    "    if n == 1 then return looked and -values[1] or values[1] end\n"
-    "    return {0, 0, 0, unpack(values)}\n"
+    "    return {0, 0, looked, unpack(values)}\n"
     "  end\n"
     LUA_IN_HAND
     "  if expired then return {expired == 64 and -3 or full, 0, in_hand(field), unpack(values)} end\n"
@@ -253,7 +273,7 @@ static const char rows_source[] =
     "over, full = 0, nil\n" \
     "for i = 1, n do\n" \
     "  local kind, trial, field, charge, allowed, x, y =\n" \
-    "    struct.unpack('>BBc5xi6I6I6I6', plan, 38 * i - 37)\n" \
+    "    struct.unpack('>BBc5xi6I6I6I6', plan, 38 * i)\n" \
     "  local fits, before, after, row\n" \
     charge_is \
     "  if kind == 99 then\n" \
@@ -311,12 +331,12 @@ static const char rows_source[] =
 #define LUA_WRITE \
     "local key = 2\n" \
     "for i = 1, n do\n" \
-    "  local kind, _, field = struct.unpack('>BBc5', plan, 38 * i - 37)\n" \
+    "  local kind, _, field = struct.unpack('>BBc5', plan, 38 * i)\n" \
     "  if kind ~= 105 then\n" \
     "    if new[i] ~= old[i] then\n" \
     "      redis.call('HSET', KEYS[key], field, new[i])\n" \
     "      if not found[i] then\n" \
-    "        local at = struct.unpack('>I6', plan, 38 * i - 5)\n" \
+    "        local at = struct.unpack('>I6', plan, 38 * i + 32)\n" \
     "        " LUA_EXPIRE("KEYS[key]", "at") \
     "      end\n" \
     "    end\n" \
@@ -326,64 +346,94 @@ static const char rows_source[] =
 
 /* What most paying tiers have: one calendar limit for images; a RATE, an IN_FLIGHT limit, or both; all of them the ledger's
  * own subject's.  Half the time of the loop over a plan.  Whatever does not fit, or is held already, is left to that. */
-#define LUA_FAST \
-    "if ARGV[3] ~= '' then\n" \
+#define LUA_COMMON_DAY \
     "  local call, key, field = redis.call, KEYS[3], string.sub(token, 1, 5)\n" \
-    "  local images, allowed, cost, burst, now, segment, flights =\n" \
-    "    struct.unpack('>I2I6I6I6I6I6i6', ARGV[3])\n" \
-    "  local row, tat, rate, hand = call('HGET', KEYS[2], field), nil, nil, images\n" \
-    "  local value = row and tonumber(row) or 0\n" \
+    "  local row, tat, at, base, hand, looked = call('HGET', KEYS[2], field), nil, 0, now, 0, 0\n" \
+    "  local before = row or 0\n" \
     "  if not row then\n" \
-    LUA_STANDING("value", "KEYS[2]", "16777216") \
+    "    at = struct.unpack('>I6', plan, 70)\n" \
+    "    if at > 0 and call('EXISTS', string.sub(ledger, 1, -2) .. 'x') == 0 then\n" \
+    "      looked = 1\n" \
+    "    elseif at > 0 then\n" \
+    LUA_STANDING("before", "KEYS[2]", "16777216") \
+    "    end\n" \
     "  end\n" \
-    "  local used = value % 16777216 + images\n" \
-    "  local fits = used <= allowed + (value - value % 16777216) / 16777216 and used < 16777216\n" \
+    "  local value = before + images\n" \
+    "  local used = value\n" \
+    "  if value > 16777215 then\n" \
+    "    used = before % 16777216\n" \
+    "    allowed = math.min(allowed + (before - used) / 16777216, 16777215)\n" \
+    "    used = used + images\n" \
+    "  end\n" \
+    "  local fits = used <= allowed\n"
+
+#define LUA_COMMON_REST \
     "  if fits and cost > 0 then\n" \
     "    tat = call('HGET', key, field)\n" \
-    "    rate = tonumber(tat or (call('HGET', KEYS[4], field) or 0) - segment)\n" \
-    "    rate = (rate < now and now or rate) + cost\n" \
-    "    fits = rate <= now + burst\n" \
+    "    local last = tat or call('HGET', KEYS[4], field)\n" \
+    "    if last then\n" \
+    "      base = tat and tat + 0 or last - struct.unpack('>I6', plan, 102)\n" \
+    "      if base < now then base = now end\n" \
+    "    end\n" \
+    "    fits = base + cost <= most\n" \
     "  end\n" \
     "  if fits and flights >= 0 then\n" \
-    "    local holds = call('ZCARD', ledger) > 0 and call('ZRANGE', ledger, 0, -1)\n" \
+    "    local holds = call('ZCARD', ledger) > 0 and call('ZRANGE', ledger, '0', '-1')\n" \
     "    for i = 1, holds and #holds or 0 do\n" \
     "      if string.sub(holds[i], 1, 5) == field then\n" \
     "        local high, low = string.byte(holds[i], 15, 16)\n" \
     "        hand = hand + high * 256 + low\n" \
     "      end\n" \
     "    end\n" \
-    "    fits = hand <= flights\n" \
-    "  end\n" \
+    "    fits = hand + images <= flights\n" \
+    "  end\n"
+
+/* Where only the counts are news, they are one number, which costs a tenth of a list. */
+#define LUA_COMMON_HOLD \
     "  if fits and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n" \
-    "    value = value + images\n" \
-    "    call('HSET', KEYS[2], field, value)\n" \
-    "    if not row then\n" \
-    "      local at = struct.unpack('>I6', plan, 33)\n" \
+    "    if row or before == 0 then call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
+    "    else call('HSET', KEYS[2], field, string.format('%d', value)) end\n" \
+    "    if at > 0 then\n" \
     "      " LUA_EXPIRE("KEYS[2]", "at") \
     "    end\n" \
-    "    if not rate then return {0, 0, 0, value, hand} end\n" \
-    "    call('HSET', key, field, string.format('%d', rate))\n" \
-    "    if not tat then\n" \
-    "      local at = struct.unpack('>I6', plan, 71)\n" \
-    "      " LUA_EXPIRE("key", "at") \
+    "    if cost > 0 then\n" \
+    "      call('HSET', key, field, string.format('%d', base + cost))\n" \
+    "      at = tat and 0 or struct.unpack('>I6', plan, 108)\n" \
+    "      if at > 0 then\n" \
+    "        looked = looked + 2\n" \
+    "        " LUA_EXPIRE("key", "at") \
+    "      end\n" \
     "    end\n" \
-    "    if flights < 0 then return {0, 0, 0, value, rate} end\n" \
-    "    return {0, 0, 0, value, rate, hand}\n" \
-    "  end\n" \
+    "    if looked == 0 and value < 16777216 and base == now then return hand * 16777216 + value end\n" \
+    "    hand = hand + images\n" \
+    "    if cost == 0 then return {0, 0, looked, value, hand} end\n" \
+    "    if flights < 0 then return {0, 0, looked, value, base + cost} end\n" \
+    "    return {0, 0, looked, value, base + cost, hand}\n" \
+    "  end\n"
+
+#define LUA_COMMON \
+    "if task == 1 and redis.call('ZCARD', ledger) == 0 then task = 0 end\n" \
+    "if task == 0 and allowed > 0 then\n" \
+    LUA_COMMON_DAY \
+    LUA_COMMON_REST \
+    LUA_COMMON_HOLD \
     "end\n"
 
-#define LUA_ARGS "local ledger, token, task, plan = KEYS[1], ARGV[1], ARGV[5], ARGV[6]\n"
+#define LUA_ARGS \
+    "local ledger, token, plan = KEYS[1], ARGV[1], ARGV[4]\n" \
+    "local task, horizon, images, allowed, cost, now, most, flights =\n" \
+    "  struct.unpack('>Bi4I2I6I6I6I6i6', plan)\n"
 
 #define LUA_PLAN \
-    "local n, over, full = #plan / 38, 0, nil\n" \
+    "local n, over, full = (#plan - 37) / 38, 0, nil\n" \
     "local old, new, found = {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}\n"
 
 static const char limits_source[] =
     LUA_ARGS
-    LUA_FAST
+    LUA_COMMON
     LUA_PLAN
     "local expired, kept\n"
-    "local reads = task == '0'\n"
+    "local reads = task == 0\n"
     LUA_IN_HAND
     "while true do\n"
     "  if reads then\n"
@@ -398,7 +448,7 @@ static const char limits_source[] =
     "    return {0, 0, 0, unpack(old, 1, n)}\n"
     "  end\n"
     "  if expired then\n"
-    "    local field = string.sub(plan, 38 * full - 35, 38 * full - 31)\n"
+    "    local field = string.sub(plan, 38 * full + 2, 38 * full + 6)\n"
     "    local has_more = math.max(expired, kept) == 64\n"
     "    return {has_more and -3 or full, over, in_hand(field), unpack(old, 1, n)}\n"
     "  end\n"
@@ -420,28 +470,31 @@ static const char amend_source[] =
     LUA_READ("  charge = 0\n")
     "end\n"
     "if math.max(expired, kept) == 64 then return {-3, 0, 0, unpack(old, 1, n)} end\n"
-    "if task == '2' or redis.call('ZADD', ledger, 'NX', ARGV[2], token) == 0 then\n"
+    "if task == 3 or redis.call('ZADD', ledger, 'NX', ARGV[2], token) == 0 then\n"
     "  return {0, over, 0, unpack(old, 1, n)}\n"
     "end\n"
-    "local grants, sets, till = task == '3', task == '4', tonumber(ARGV[7])\n"
+    "local grants, sets, till = task == 4, task == 5, tonumber(ARGV[5])\n"
     "local standing_key, row = string.sub(ledger, 1, -2) .. 'x', 2\n"
     "local function stand(of, units)\n"
     "  local old, before = redis.call('HGET', standing_key, of), 0\n"
     "  if old then\n"
     "    local old_till, old_units = struct.unpack('>I6I6', old)\n"
-    "    if old_till > ARGV[4] + 1577836802 then before = old_units end\n"
+    "    if old_till > horizon + 1577836802 then before = old_units end\n"
     "  end\n"
     "  if units > 0 then redis.call('HSET', standing_key, of, struct.pack('>I6I6', till, units))\n"
     "  else redis.call('HDEL', standing_key, of) end\n"
     "  return units - before\n"
     "end\n"
     "for i = 1, n do\n"
-    "  local kind, _, field, change, most, x = struct.unpack('>BBc5xi6I6I6', plan, 38 * i - 37)\n"
+    "  local kind, _, field, change, most, x = struct.unpack('>BBc5xi6I6I6', plan, 38 * i)\n"
     "  local rows = kind == 105 and 0 or kind == 99 and 1 or 2\n"
     "  if not grants and not sets then\n"
     "    if kind == 99 then\n"
     "      stand(field .. string.sub(KEYS[row], -6, -6), 0)\n"
     "      new[i] = 0\n"
+    "    elseif kind == 103 then\n"
+    "      if found[i] then new[i] = x end\n"
+    "      redis.call('HDEL', KEYS[row + 1], field)\n"
     "    else\n"
     "      for k = row, row + rows - 1 do redis.call('HDEL', KEYS[k], field) end\n"
     "    end\n"
@@ -478,7 +531,7 @@ static const char settle_source[] =
     "if redis.call('ZREM', KEYS[1], token) == 0 then return 0 end\n"
     "if #token == 22 and string.byte(token, 17) > 96 then\n"
     "  local field = string.sub(token, 1, 5)\n"
-    "  local before = redis.call('HINCRBY', KEYS[2], field, -images) + images\n"
+    "  local before = redis.call('HINCRBY', KEYS[2], field, '-' .. ARGV[2]) + images\n"
     "  local used = before % 16777216\n"
     "  if used < images and before == used then redis.call('HDEL', KEYS[2], field)\n"
     "  elseif used < images then redis.call('HSET', KEYS[2], field, before - used) end\n"

@@ -20,12 +20,10 @@
  * where somebody has come late, and done what was to be done.  They last an hour.
  *
  *   ROWS    RESERVE where all limits are calendar limits for images of the ledger's own subject.
- *           ledger, row a limit; token, score, images, reap up to this score, reap first (0 or 1), then a limit: images
- *           allowed, when its row expires (0: its hash does, and the bucket keeps no grants; see redis_rows.c).
- *           With a committed score, and to reap first: of a hold that may have ended.
+ *           ledger, row a limit; token, score, images, facts: u8 task, i32 reap up to this score, u16 images; then for
+ *           each limit u48 images allowed, u48 when its row expires (0: its hash does, and the bucket keeps no grants; see redis_rows.c).
  *   LIMITS  RESERVE with any limits.
- *           ledger, one or two rows a limit; token, score, the facts of a common plan or nothing, reap up to this score,
- *           task, the plan (redis_plan.h).
+ *           ledger, one or two rows a limit; token, score, images, the plan (redis_plan.h).
  *   AMEND   Inspects or amends; the same arguments, and until when a grant stands (Unix seconds; 0: in this window alone).
  *   SETTLE  ledger, rows; token, images to give back, now (microseconds).  Replies 1, or 0 where it is gone.
  *   SHARE   a row of the service; see redis_service.c.
@@ -36,9 +34,13 @@
  *           0 where nothing was to be done.
  *
  * ROWS, LIMITS and AMEND reply a list: 0 (held, or done), the 1-based limit that refuses, or -3 (much has expired: ask again);
- * the limits on trial that would have refused, as bits; where one refuses, the images held by its subject; and the row of
- * each limit: with the charge where held, else without.  ROWS with one limit that is held replies that row alone; negative,
- * where it was new, its hash has been seen to, and the bucket keeps no grants until a date. */
+ * the limits on trial that would have refused, as bits; where one refuses, the images held by its subject, else the limits
+ * whose hash has been seen to, while the bucket keeps no grants until a date, as bits; and the row of each limit: with the
+ * charge where held, else without.
+ *
+ * What is held may also be told by one number, where there is no more to tell.  By ROWS with one limit: its row.  By LIMITS
+ * with a common plan: images in flight beside these * 2^24, plus the calendar limit's row; nothing is granted there, and
+ * the RATE was idle. */
 #pragma once
 
 enum redis_script {
@@ -51,10 +53,11 @@ enum redis_script {
     SCRIPTS
 };
 
-/* What LIMITS and AMEND are to do. */
+/* What ROWS, LIMITS and AMEND are to do. */
 enum redis_task {
     TASK_RESERVE,
     TASK_REAP_AND_RESERVE,
+    TASK_RESERVE_LATE, /* with a committed score: of a hold that may have ended */
     TASK_INSPECT,
     TASK_GRANT,
     TASK_SET_USED,

@@ -3,18 +3,15 @@
 
 #include "quota/redis_token.h"
 
-#include <string.h>
+#include "redis/wire.h"
 
-#define BUCKET_LEN    4
-#define ID_LEN        8
-#define IMAGES_LEN    2
-#define HEAD_LEN      (FIELD_LEN + ID_LEN + IMAGES_LEN)
-#define SUFFIX_DIGITS 5
-#define SUFFIX_LEN    (1 + SUFFIX_DIGITS)
-#define PRICE_LEN     4
-#define SLOT_LEN      6
-#define COST_LEN      6
-#define TIME_LEN      7
+#define BUCKET_LEN 4
+#define ID_LEN     8
+#define IMAGES_LEN 2
+#define PRICE_LEN  4
+#define SLOT_LEN   6
+#define COST_LEN   6
+#define TIME_LEN   7
 
 #define EPOCH_S       INT64_C(1577836800) /* 2020-01-01: scores fit 32 bits until 2054 */
 #define COMMITTED     (INT64_C(1) << 30)
@@ -23,31 +20,18 @@
 
 /* The longest entry is of ROLLING credits. */
 #define ENTRY_MAX (1 + FIELD_LEN + SUFFIX_LEN + SLOT_LEN + PRICE_LEN)
-_Static_assert(HEAD_LEN + 1 + TIME_LEN + LIMITS_MAX * ENTRY_MAX <= HOLD_TOKEN_MAX,
+_Static_assert(TOKEN_HEAD_LEN + 1 + TIME_LEN + LIMITS_MAX * ENTRY_MAX <= HOLD_TOKEN_MAX,
                "every token fits");
 
-void redis_put(unsigned char *out, int len, uint64_t value)
+void redis_put_suffix(unsigned char out[SUFFIX_LEN], char letter, int64_t ordinal)
 {
-    for (int i = len - 1; i >= 0; i--, value >>= 8)
-        out[i] = (unsigned char)value;
-}
+    uint32_t rest = (uint32_t)ordinal;
 
-uint64_t redis_get(const unsigned char *in, int len)
-{
-    uint64_t value = 0;
-
-    for (int i = 0; i < len; i++)
-        value = value << 8 | in[i];
-    return value;
-}
-
-static void put_suffix(unsigned char *out, char letter, int64_t ordinal)
-{
-    ASSERT(ordinal >= 0);
+    ASSERT(ordinal >= 0 && ordinal <= UINT32_MAX);
     out[0] = (unsigned char)letter;
-    for (int i = SUFFIX_DIGITS; i > 0; i--, ordinal /= 36)
-        out[i] = (unsigned char)"0123456789abcdefghijklmnopqrstuvwxyz"[ordinal % 36];
-    ASSERT(ordinal == 0);
+    for (int i = SUFFIX_DIGITS; i > 0; i--, rest /= 36)
+        out[i] = (unsigned char)"0123456789abcdefghijklmnopqrstuvwxyz"[rest % 36];
+    ASSERT(rest == 0);
 }
 
 static int64_t get_ordinal(const unsigned char *suffix)
@@ -84,7 +68,7 @@ static void add_number(struct writer *w, int len, int64_t value)
 
 static void add_suffix(struct writer *w, char letter, int64_t ordinal)
 {
-    put_suffix(room(w, SUFFIX_LEN), letter, ordinal);
+    redis_put_suffix(room(w, SUFFIX_LEN), letter, ordinal);
 }
 
 static void add_subject(struct writer *w, const struct account_digest *subject)
@@ -124,7 +108,7 @@ static void add_rate(struct writer *w, const struct limit *limit, const struct c
 
 static void add_entry(struct writer *w, const struct limit *limit, int64_t images, int64_t asked_us)
 {
-    struct charge charge = charge_of(limit, images, asked_us);
+    struct charge charge;
     bool is_owners = memcmp(w->out->token, redis_field(&limit->subject), FIELD_LEN) == 0;
 
     if (limit->rule.kind == LIMIT_IN_FLIGHT && is_owners)
@@ -141,9 +125,11 @@ static void add_entry(struct writer *w, const struct limit *limit, int64_t image
             add_number(w, PRICE_LEN, price_of(limit));
         return;
     case LIMIT_ROLLING:
+        charge = charge_of(limit, images, asked_us);
         add_rolling(w, limit, &charge);
         return;
     case LIMIT_RATE:
+        charge = charge_of(limit, images, asked_us);
         add_rate(w, limit, &charge);
         return;
     case LIMIT_IN_FLIGHT:
@@ -170,35 +156,42 @@ uint32_t redis_part_bucket(const struct reservation *r, int part)
     return bucket_of(redis_part_owner(r, part), r->buckets);
 }
 
-static struct hold_handle head(const struct reservation *r, int part, int64_t images)
+static void put_head(const struct reservation *r, int part, int64_t images, struct hold_handle *out)
 {
     const struct account_digest *owner = redis_part_owner(r, part);
-    struct hold_handle handle = {
-        .bucket = bucket_of(owner, r->buckets),
-        .token_len = HEAD_LEN,
-    };
 
     ASSERT(images >= 0 && images <= UINT16_MAX);
-    memcpy(handle.token, redis_field(owner), FIELD_LEN);
-    redis_put(handle.token + FIELD_LEN, ID_LEN, r->id);
-    redis_put(handle.token + FIELD_LEN + ID_LEN, IMAGES_LEN, (uint64_t)images);
-    return handle;
+    out->bucket = bucket_of(owner, r->buckets);
+    out->token_len = TOKEN_HEAD_LEN;
+    memcpy(out->token, redis_field(owner), FIELD_LEN);
+    redis_put(out->token + FIELD_LEN, ID_LEN, r->id);
+    redis_put(out->token + FIELD_LEN + ID_LEN, IMAGES_LEN, (uint64_t)images);
+}
+
+void redis_token_put(const struct reservation *r, int part, struct hold_handle *out)
+{
+    const struct reservation_part *p = &r->parts[part];
+    struct writer w = {.out = out, .field = out->token};
+
+    put_head(r, part, r->held_images, out);
+    for (int i = p->first; i < p->first + p->len; i++)
+        add_entry(&w, &r->limits[i].limit, r->held_images, r->asked_us);
 }
 
 struct hold_handle redis_token_make(const struct reservation *r, int part)
 {
-    const struct reservation_part *p = &r->parts[part];
-    struct hold_handle handle = head(r, part, r->held_images);
-    struct writer w = {.out = &handle, .field = handle.token};
+    struct hold_handle handle = {.bucket = 0};
 
-    for (int i = p->first; i < p->first + p->len; i++)
-        add_entry(&w, &r->limits[i].limit, r->held_images, r->asked_us);
+    redis_token_put(r, part, &handle);
     return handle;
 }
 
 struct hold_handle redis_token_mark(const struct reservation *r, int part)
 {
-    return head(r, part, 0);
+    struct hold_handle handle = {.bucket = 0};
+
+    put_head(r, part, 0, &handle);
+    return handle;
 }
 
 /* --- reading --- */
@@ -224,18 +217,24 @@ static uint32_t entry_len(unsigned char letter)
     }
 }
 
-static struct redis_key key_of(uint32_t bucket, struct text suffix)
+struct redis_key redis_key_head(uint32_t bucket)
 {
     struct redis_key key;
-    struct text_out text;
+    char *end = wire_number(wire_bytes(key.buf, "mg:{", 4), bucket);
 
-    text_out_init(&text, key.buf, sizeof(key.buf));
-    text_out_add(&text, TEXT("mg:{"));
-    text_out_int(&text, bucket);
-    text_out_add(&text, TEXT("}:"));
-    text_out_add(&text, suffix);
-    ASSERT(!text.is_full);
-    key.len = text.len;
+    end = wire_bytes(end, "}:", 2);
+    key.len = (size_t)(end - key.buf);
+    return key;
+}
+
+static struct redis_key key_of(uint32_t bucket, struct text suffix)
+{
+    struct redis_key key = redis_key_head(bucket);
+
+    ASSERT(key.len + suffix.len < sizeof(key.buf));
+    memcpy(key.buf + key.len, suffix.ptr, suffix.len);
+    key.len += suffix.len;
+    key.buf[key.len] = '\0';
     return key;
 }
 
@@ -249,19 +248,24 @@ struct redis_key redis_tombs_key(const struct hold_handle *handle)
     return key_of(handle->bucket, TEXT("t"));
 }
 
+struct redis_key redis_key_of(uint32_t bucket, const unsigned char suffix[SUFFIX_LEN])
+{
+    return key_of(bucket, (struct text){(const char *)suffix, SUFFIX_LEN});
+}
+
 struct redis_key redis_row_key(uint32_t bucket, char letter, int64_t ordinal)
 {
     unsigned char suffix[SUFFIX_LEN];
 
-    put_suffix(suffix, letter, ordinal);
-    return key_of(bucket, (struct text){(const char *)suffix, SUFFIX_LEN});
+    redis_put_suffix(suffix, letter, ordinal);
+    return redis_key_of(bucket, suffix);
 }
 
 struct redis_key redis_service_key(uint32_t bucket, char letter, int64_t ordinal)
 {
     unsigned char suffix[1 + SUFFIX_LEN] = {'s'};
 
-    put_suffix(suffix + 1, letter, ordinal);
+    redis_put_suffix(suffix + 1, letter, ordinal);
     return key_of(bucket, (struct text){(const char *)suffix, sizeof(suffix)});
 }
 
@@ -284,7 +288,7 @@ static int add_rows(const struct hold_handle *handle, const unsigned char *entry
 
 int redis_token_rows(const struct hold_handle *handle, struct redis_key out[TOKEN_ROWS_MAX])
 {
-    uint32_t at = HEAD_LEN;
+    uint32_t at = TOKEN_HEAD_LEN;
     int len = 0;
 
     while (at < handle->token_len && len + 2 <= TOKEN_ROWS_MAX) {

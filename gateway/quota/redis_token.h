@@ -15,6 +15,9 @@
  * Integers are big endian.  A daily quota alone takes 22 bytes; up to 64 a ledger stays a listpack. */
 #pragma once
 
+#include <endian.h>
+#include <string.h>
+
 #include "base/text.h"
 #include "quota/row.h"
 
@@ -30,6 +33,8 @@ struct redis_key {
 
 #define HOLD_TOKEN_MAX 168
 
+#define TOKEN_HEAD_LEN (FIELD_LEN + 8 + 2)
+
 /* What must be known of a hold to end it. */
 struct hold_handle {
     uint32_t bucket;
@@ -41,6 +46,7 @@ struct hold_handle {
 const struct account_digest *redis_part_owner(const struct reservation *r, int part);
 uint32_t redis_part_bucket(const struct reservation *r, int part);
 /* One part of r, whose asked_us and buckets are set. */
+void redis_token_put(const struct reservation *r, int part, struct hold_handle *out);
 struct hold_handle redis_token_make(const struct reservation *r, int part);
 /* Of a part, for what charges nothing: an inspection, a mark that an amend was done. */
 struct hold_handle redis_token_mark(const struct reservation *r, int part);
@@ -53,7 +59,12 @@ int redis_token_rows(const struct hold_handle *handle, struct redis_key out[TOKE
 int64_t redis_token_images(const struct hold_handle *handle);
 uint64_t redis_token_id(const struct hold_handle *handle);
 
-/* A key in the bucket that ends in a letter and a number. */
+/* How all keys of a bucket begin, and how those of its rows go on: a letter and a number. */
+struct redis_key redis_key_head(uint32_t bucket);
+#define SUFFIX_DIGITS 5
+#define SUFFIX_LEN    (1 + SUFFIX_DIGITS)
+void redis_put_suffix(unsigned char out[SUFFIX_LEN], char letter, int64_t ordinal);
+struct redis_key redis_key_of(uint32_t bucket, const unsigned char suffix[SUFFIX_LEN]);
 struct redis_key redis_row_key(uint32_t bucket, char letter, int64_t ordinal);
 /* The same with an "s" before them: a row of the whole service. */
 struct redis_key redis_service_key(uint32_t bucket, char letter, int64_t ordinal);
@@ -74,9 +85,21 @@ static inline struct text redis_token_text(const struct hold_handle *handle)
     return (struct text){(const char *)handle->token, handle->token_len};
 }
 
-/* Big endian. */
-void redis_put(unsigned char *out, int len, uint64_t value);
-uint64_t redis_get(const unsigned char *in, int len);
+/* The last len bytes of it, big endian; at least one. */
+static inline void redis_put(unsigned char *out, int len, uint64_t value)
+{
+    uint64_t bytes = htobe64(value << (64 - 8 * len));
+
+    memcpy(out, &bytes, (size_t)len);
+}
+
+static inline uint64_t redis_get(const unsigned char *in, int len)
+{
+    uint64_t bytes = 0;
+
+    memcpy(&bytes, in, (size_t)len);
+    return be64toh(bytes) >> (64 - 8 * len);
+}
 
 /* Rounded up, so that a lease is never shorter than promised. */
 int64_t redis_score(int64_t expires_us, bool is_committed);

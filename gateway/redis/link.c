@@ -14,6 +14,7 @@
 #define READ_BYTES     16384
 #define REPLY_MIN      4 /* bytes: ":1" */
 #define LEAD_MAX       16
+#define INTEGER_DIGITS 18 /* more may not fit, and are left to the reader */
 #define BACKOFF_MIN_US INT64_C(50000)
 #define BACKOFF_MAX_US INT64_C(1000000)
 
@@ -251,7 +252,8 @@ static void take_replies(struct redis_link *link)
 {
     redisReader *reader = link->reader;
 
-    while (link->reader == reader && reader) {
+    /* It would begin a reply with nothing, were it asked for one. */
+    while (reader && link->reader == reader && reader->pos < reader->len) {
         void *reply = NULL;
 
         if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
@@ -266,6 +268,57 @@ static void take_replies(struct redis_link *link)
     }
 }
 
+/* The whole of ":-12", with its line end, at the front: how many bytes that is; 0: it is something else. */
+static size_t integer_at(const char *bytes, size_t len, long long *out)
+{
+    size_t first = len > 1 && bytes[1] == '-' ? 2 : 1;
+    size_t at = first;
+    long long value = 0;
+
+    if (len == 0 || bytes[0] != ':')
+        return 0;
+    for (; at < len && at < first + INTEGER_DIGITS && bytes[at] >= '0' && bytes[at] <= '9'; at++)
+        value = value * 10 + (bytes[at] - '0');
+    if (at == first || len - at < 2 || memcmp(bytes + at, "\r\n", 2) != 0)
+        return 0;
+    *out = first == 2 ? -value : value;
+    return at + 2;
+}
+
+/* Most replies are whole numbers: they need no reader, while that has none in hand.  How many bytes they were. */
+static size_t take_integers(struct redis_link *link, const char *bytes, size_t len)
+{
+    const redisReader *reader = link->reader;
+    size_t taken = 0;
+
+    if (reader->ridx >= 0 || reader->pos < reader->len)
+        return 0;
+    while (link->reader == reader) {
+        long long value;
+        size_t next = integer_at(bytes + taken, len - taken, &value);
+
+        if (next == 0)
+            break;
+        taken += next;
+        link->number = (redisReply){.type = REDIS_REPLY_INTEGER, .integer = value};
+        on_reply(link, &link->number);
+    }
+    return taken;
+}
+
+static bool feed(struct redis_link *link, const char *bytes, size_t len)
+{
+    const redisReader *reader = link->reader;
+    size_t taken = take_integers(link, bytes, len);
+
+    if (link->reader != reader || taken == len)
+        return true;
+    if (redisReaderFeed(link->reader, bytes + taken, len - taken) != REDIS_OK)
+        return false;
+    take_replies(link);
+    return true;
+}
+
 static void read_replies(struct redis_link *link)
 {
     char buf[READ_BYTES];
@@ -276,11 +329,10 @@ static void read_replies(struct redis_link *link)
 
         if (st == ST_PENDING)
             break;
-        if (st || redisReaderFeed(link->reader, buf, len) != REDIS_OK) {
+        if (st || !feed(link, buf, len)) {
             break_link(link, st ? why_lost(link) : "no memory", 2);
             return;
         }
-        take_replies(link);
         /* That was all: another read would only find nothing.  But TLS may have more in its own buffers. */
         if (len < sizeof(buf) && !link->target->tls)
             break;

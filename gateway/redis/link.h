@@ -113,6 +113,10 @@ void redis_link_begin(struct redis_link *link, int args);
 void redis_link_arg(struct redis_link *link, struct text arg);
 void redis_link_arg_int(struct redis_link *link, int64_t arg);
 void redis_link_end(struct redis_link *link, struct redis_call *call);
+/* Or all of it at once, in the form of wire.h: room for so many bytes (NULL: no memory, and then the link breaks by
+ * itself), then where those that were put end. */
+char *redis_link_room(struct redis_link *link, size_t len);
+void redis_link_took(struct redis_link *link, const char *end);
 /* Before redis_link_begin() of a call: ASKING, for a slot that is being moved there. */
 void redis_link_ask(struct redis_link *link);
 

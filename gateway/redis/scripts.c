@@ -5,7 +5,16 @@
 
 #include <openssl/evp.h>
 
-#include "base/text.h"
+#include "redis/wire.h"
+
+static void put_call(struct redis_scripts *scripts, int script)
+{
+    char *out = scripts->calls[script];
+
+    out = wire_arg(out, "EVALSHA", strlen("EVALSHA"));
+    out = wire_arg(out, scripts->digests[script], SHA1_HEX_LEN);
+    ASSERT(out == scripts->calls[script] + SCRIPT_CALL_LEN);
+}
 
 enum status redis_scripts_init(struct redis_scripts *scripts, const char *const *sources, int len)
 {
@@ -22,6 +31,7 @@ enum status redis_scripts_init(struct redis_scripts *scripts, const char *const 
             return ST_UNAVAILABLE;
         text_out_init(&hex, scripts->digests[i], sizeof(scripts->digests[i]));
         text_out_hex(&hex, digest, digest_len);
+        put_call(scripts, i);
     }
     return ST_OK;
 }

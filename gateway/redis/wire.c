@@ -2,12 +2,11 @@
 /* wire.c - commands into a link's buffer.      Runs on: worker.
  * Nothing is written to the connection here, so nothing can break in a caller's call. */
 
+#include "redis/wire.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 #include "redis/link.h"
-
-#define COUNT_MAX 23 /* a letter, 20 digits, CR LF */
 
 static bool make_room(struct redis_link *link, size_t len)
 {
@@ -23,9 +22,9 @@ static bool make_room(struct redis_link *link, size_t len)
     return true;
 }
 
-/* The tail of the buffer, with room for so many bytes; took() takes in what was put there.  NULL: no memory. */
-static char *tail(struct redis_link *link, size_t len)
+char *redis_link_room(struct redis_link *link, size_t len)
 {
+    ASSERT(link->state == LINK_GREETING || link->state == LINK_UP);
     if (link->out_from == link->out_len)
         link->out_from = link->out_len = 0;
     if (link->out_size - link->out_len < len && !make_room(link, len))
@@ -33,67 +32,34 @@ static char *tail(struct redis_link *link, size_t len)
     return link->out + link->out_len;
 }
 
-static void took(struct redis_link *link, const char *end)
+void redis_link_took(struct redis_link *link, const char *end)
 {
     link->out_len = (size_t)(end - link->out);
-}
-
-/* These give the place behind what they put. */
-static char *put_number(char *out, uint64_t number)
-{
-    char digits[20];
-    int len = 0;
-
-    for (; number >= 10; number /= 10)
-        digits[len++] = (char)('0' + number % 10);
-    *out++ = (char)('0' + number);
-    while (len > 0)
-        *out++ = digits[--len];
-    return out;
-}
-
-static char *put_line_end(char *out)
-{
-    *out++ = '\r';
-    *out++ = '\n';
-    return out;
-}
-
-/* "*3\r\n", "$11\r\n" */
-static char *put_count(char *out, char kind, size_t count)
-{
-    *out++ = kind;
-    return put_line_end(put_number(out, count));
+    ASSERT(link->out_len <= link->out_size);
 }
 
 void redis_link_begin(struct redis_link *link, int args)
 {
-    ASSERT(link->state == LINK_GREETING || link->state == LINK_UP);
-    char *out = tail(link, COUNT_MAX);
+    char *out = redis_link_room(link, WIRE_COUNT_MAX);
 
     if (out)
-        took(link, put_count(out, '*', (size_t)args));
+        redis_link_took(link, wire_count(out, '*', (size_t)args));
 }
 
 void redis_link_arg(struct redis_link *link, struct text arg)
 {
-    char *out = tail(link, COUNT_MAX + arg.len + 2);
+    char *out = redis_link_room(link, WIRE_ARG_MAX(arg.len));
 
-    if (!out)
-        return;
-    out = put_count(out, '$', arg.len);
-    if (arg.len > 0)
-        memcpy(out, arg.ptr, arg.len);
-    took(link, put_line_end(out + arg.len));
+    if (out)
+        redis_link_took(link, wire_arg(out, arg.len > 0 ? arg.ptr : "", arg.len));
 }
 
 void redis_link_arg_int(struct redis_link *link, int64_t arg)
 {
-    bool is_negative = arg < 0;
-    char buf[24] = "-";
-    char *end = put_number(buf + is_negative, is_negative ? 0 - (uint64_t)arg : (uint64_t)arg);
+    char *out = redis_link_room(link, WIRE_INT_MAX);
 
-    redis_link_arg(link, (struct text){buf, (size_t)(end - buf)});
+    if (out)
+        redis_link_took(link, wire_arg_int(out, arg));
 }
 
 void redis_link_end(struct redis_link *link, struct redis_call *call)

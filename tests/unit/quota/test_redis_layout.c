@@ -264,8 +264,11 @@ Test(quota_layouts, full_buckets_are_seen)
     rig_start(&rig);
     cr_assert_eq(reserve_one(1, &r), ST_OK);
     rq = (struct redis_quota *)rig.q[0];
+
+    struct redis_key row = redis_key_of(rq->last_bucket, rq->last_row);
+
     for (int i = 0; i < 400; i++)
-        cr_assert_eq(rig_redis(&rig, "HSET %b f%d 1", rq->last_row.buf, rq->last_row.len, i), 1);
+        cr_assert_eq(rig_redis(&rig, "HSET %b f%d 1", row.buf, row.len, i), 1);
     for (int i = 0; i < 7; i++) { /* the eighth poll takes a sample */
         rq->polls = 7;
         rq->poll.fire(&rq->poll);

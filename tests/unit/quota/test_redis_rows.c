@@ -118,3 +118,70 @@ Test(quota_redis_rows, a_reset_leaves_the_row_and_with_it_the_hash)
     charge(5);
     cr_assert_gt(rig_redis(&rig, "TTL %s", row.buf), 0);
 }
+
+/* What most paying tiers have, of accounts of that bucket. */
+static struct reservation of_paying(int account)
+{
+    struct limit limits[] = {
+        rig_limit(account, LIMIT_DAY, 9 * UNITS_PER_IMAGE),
+        rig_limit(account, LIMIT_RATE, 1000 * UNITS_PER_IMAGE),
+        rig_limit(account, LIMIT_IN_FLIGHT, 9 * UNITS_PER_IMAGE),
+    };
+    struct reservation r;
+
+    limits[0].window.start_s -= 86400;
+    limits[1].rule.period_us = 1000000; /* idle again after a millisecond */
+    limits[1].rule.burst_units = 9 * UNITS_PER_IMAGE;
+    rig_reservation_of(&r, account, 1, limits, ARRAY_LEN(limits));
+    return r;
+}
+
+/* Does the first charge of such an account look beside its rows?  The second one, told by one number, says the same. */
+static bool looks_for_paying(int account)
+{
+    struct reservation r[2] = {of_paying(account), of_paying(account)};
+    bool has_looked;
+
+    rig_redis(&rig, "CONFIG RESETSTAT");
+    cr_assert_eq(rig_reserve(&rig, rig.q[0], &r[0]), ST_OK);
+    has_looked = has_called("cmdstat_ttl");
+    cr_assert_eq(rig_reserve(&rig, rig.q[0], &r[1]), ST_OK);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(r[i].limits[0].used_units, (i + 1) * UNITS_PER_IMAGE);
+        cr_assert_gt(r[i].limits[1].used_units, 0);
+        cr_assert_leq(r[i].limits[1].used_units, (i + 1) * UNITS_PER_IMAGE);
+        cr_assert_eq(r[i].limits[2].used_units, (i + 1) * UNITS_PER_IMAGE);
+        quota_settle(rig.q[0], &r[i], 1);
+    }
+    rig_quiet(&rig);
+    return has_looked;
+}
+
+Test(quota_redis_rows, the_first_rate_of_a_bucket_looks_for_all)
+{
+    struct redis_quota *rq = (struct redis_quota *)rig.q[0];
+
+    cr_assert(looks_for_paying(1));
+    cr_assert(!looks_for_paying(5));
+    cr_assert(looks_for_paying(2), "another bucket");
+    redis_rows_forget(rq);
+    cr_assert(looks_for_paying(9));
+    cr_assert(!looks_for_paying(13));
+}
+
+Test(quota_redis_rows, a_reset_leaves_the_row_of_a_rate_and_with_it_the_hash)
+{
+    struct reservation r = of_paying(1);
+    struct redis_row row;
+    struct redis_key key;
+
+    cr_assert(looks_for_paying(1));
+    row =
+        redis_row_of((struct redis_quota *)rig.q[0], 1, &r.limits[1].limit, quota_now_us(rig.q[0]));
+    key = redis_row_key(1, row.letter, row.ordinal);
+    cr_assert_eq(rig_amend(&rig, rig.q[0], &r, CHANGE_RESET, 0), ST_OK);
+    cr_assert_eq(r.limits[1].used_units, 0);
+    cr_assert_gt(rig_redis(&rig, "TTL %s", key.buf), 0);
+    cr_assert(!looks_for_paying(5));
+    cr_assert_gt(rig_redis(&rig, "TTL %s", key.buf), 0);
+}
