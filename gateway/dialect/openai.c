@@ -234,34 +234,6 @@ static bool on_token(void *owner, enum json_kind kind, struct text text, int dep
     return true;
 }
 
-/* What a head says about the content. */
-struct content {
-    int types, encodings;       /* so many fields say it */
-    struct text type, encoding; /* of the first one; TEXT_NONE */
-};
-
-static void note(struct text value, struct text *first, int *count)
-{
-    if (*count == 0)
-        *first = value;
-    ++*count;
-}
-
-static struct content content_of(const struct http_head *head)
-{
-    struct content content = {.types = 0};
-
-    for (int i = 0; i < head->fields_len; i++) {
-        const struct http_field *field = &head->fields[i];
-
-        if (http_name_equal(field->name, TEXT("content-type")))
-            note(field->value, &content.type, &content.types);
-        else if (http_name_equal(field->name, TEXT("content-encoding")))
-            note(field->value, &content.encoding, &content.encodings);
-    }
-    return content;
-}
-
 /* The media type of a Content-Type value, without its parameters. */
 static struct text media_type(struct text content_type)
 {
@@ -286,10 +258,12 @@ static bool is_json(struct text content_type)
     return text_equal_nocase(end, suffix);
 }
 
-static bool is_encoded(const struct content *content)
+static bool is_encoded(const struct http_head *head)
 {
-    return content->encodings > 1 ||
-           (content->encoding.len > 0 && !text_equal_nocase(content->encoding, TEXT("identity")));
+    struct text encoding = head_value(head, NAME_CONTENT_ENCODING);
+
+    return head_repeats(head, NAME_CONTENT_ENCODING) ||
+           (encoding.len > 0 && !text_equal_nocase(encoding, TEXT("identity")));
 }
 
 static struct text broken_at(struct arena *arena, size_t offset)
@@ -307,14 +281,13 @@ static enum status classify(const struct http_head *head, struct text body, stru
                             struct job *out, struct complaint *why)
 {
     struct reading r = {.arena = arena, .job = {.operation = OPERATION_GENERATE, .images = 1}};
-    struct content content = content_of(head);
     size_t offset = 0;
 
-    if (content.types != 1 || !is_json(content.type)) {
+    if (head_repeats(head, NAME_CONTENT_TYPE) || !is_json(head_value(head, NAME_CONTENT_TYPE))) {
         *why = (struct complaint){.message = TEXT("The Content-Type must be application/json.")};
         return ST_INVALID;
     }
-    if (is_encoded(&content)) {
+    if (is_encoded(head)) {
         *why = (struct complaint){.message = TEXT("The body must come without Content-Encoding.")};
         return ST_INVALID;
     }
@@ -344,15 +317,15 @@ static_assert(sizeof(union scan) <= sizeof(((struct counter *)0)->state), "a sca
 static void count_begin(struct counter *counter, const struct job *job,
                         const struct http_head *answer)
 {
-    struct content content = content_of(answer);
-    bool is_document = is_json(content.type);
+    struct text type = head_value(answer, NAME_CONTENT_TYPE);
+    bool is_document = is_json(type);
     union scan scan;
 
     UNUSED(job); /* what comes counts, not what was asked for: some backends do not stream */
     memset(&scan, 0, sizeof(scan));
     counter->is_streamed =
-        !is_document && text_equal_nocase(media_type(content.type), TEXT("text/event-stream"));
-    counter->is_countable = !is_encoded(&content) && (counter->is_streamed || is_document);
+        !is_document && text_equal_nocase(media_type(type), TEXT("text/event-stream"));
+    counter->is_countable = !is_encoded(answer) && (counter->is_streamed || is_document);
     counter->images = 0;
     counter->is_whole = false;
     if (counter->is_streamed)

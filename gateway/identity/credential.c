@@ -55,28 +55,20 @@ static struct credential read_authorization(struct text rest)
 
 struct credential credential_read(const struct http_head *head)
 {
-    const struct http_field *authorization = NULL;
-    const struct http_field *key = NULL;
+    bool has_authorization = head_has(head, NAME_AUTHORIZATION);
+    bool has_key = head_has(head, NAME_X_API_KEY);
 
-    for (int i = 0; i < head->fields_len; i++) {
-        const struct http_field *field = &head->fields[i];
-
-        if (field->id != NAME_AUTHORIZATION && field->id != NAME_X_API_KEY)
-            continue;
-        const struct http_field **kept = field->id == NAME_X_API_KEY ? &key : &authorization;
-        if (*kept)
-            return malformed;
-        *kept = field;
-    }
-    if (!key && !authorization)
+    if (head_repeats(head, NAME_AUTHORIZATION) || head_repeats(head, NAME_X_API_KEY))
+        return malformed;
+    if (!has_authorization && !has_key)
         return (struct credential){.state = CREDENTIAL_NONE};
-    if (!key)
-        return read_authorization(authorization->value);
-    struct credential token = token_of(key->value);
-    if (!authorization)
-        return token;
-    struct credential bearer = read_authorization(authorization->value);
-    bool is_same = token.state == CREDENTIAL_TOKEN && bearer.state == CREDENTIAL_TOKEN &&
-                   text_equal(token.token, bearer.token);
-    return is_same ? token : malformed;
+    if (!has_key)
+        return read_authorization(head_value(head, NAME_AUTHORIZATION));
+    struct credential key = token_of(head_value(head, NAME_X_API_KEY));
+    if (!has_authorization)
+        return key;
+    struct credential bearer = read_authorization(head_value(head, NAME_AUTHORIZATION));
+    bool is_same = key.state == CREDENTIAL_TOKEN && bearer.state == CREDENTIAL_TOKEN &&
+                   text_equal(key.token, bearer.token);
+    return is_same ? key : malformed;
 }

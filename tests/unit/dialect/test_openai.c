@@ -13,8 +13,7 @@ static const struct dialect *openai(void)
 
 static void add_field(struct http_head *head, const char *name, const char *value)
 {
-    head->fields[head->fields_len++] =
-        (struct http_field){.name = text_of(name), .value = text_of(value)};
+    head_add(head, text_of(name), text_of(value));
 }
 
 struct asked {

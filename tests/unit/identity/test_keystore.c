@@ -299,10 +299,9 @@ static enum status identify(const char *key, struct identity_found *found,
 {
     struct identity_wait wait = {.source = 0};
 
-    head = (struct http_head){.fields_len = 1};
     snprintf(credential, sizeof(credential), "Bearer %s", key);
-    head.fields[0] = (struct http_field){
-        .name = TEXT("authorization"), .value = text_of(credential), .id = NAME_AUTHORIZATION};
+    head_clear(&head);
+    head_add(&head, TEXT("authorization"), text_of(credential));
     *fault = IDENTITY_FAULT_NONE;
     return resolve(&wait, found, fault, keys);
 }
