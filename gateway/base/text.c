@@ -22,6 +22,11 @@
 static const char two_digits[] =
     TEN(0) TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6) TEN(7) TEN(8) TEN(9);
 
+struct text text_of(const char *cstr)
+{
+    return cstr ? (struct text){cstr, strlen(cstr)} : TEXT_NONE;
+}
+
 static unsigned char lower(char c)
 {
     unsigned char byte = (unsigned char)c;

@@ -17,11 +17,7 @@ struct text {
 /* For printf: printf("%.*s", TEXT_ARG(t)). */
 #define TEXT_ARG(t) (int)(t).len, (t).ptr
 
-/* NULL gives TEXT_NONE. */
-static inline struct text text_of(const char *cstr)
-{
-    return cstr ? (struct text){cstr, strlen(cstr)} : TEXT_NONE;
-}
+struct text text_of(const char *cstr); /* NULL gives TEXT_NONE */
 bool text_same_nocase(const char *a, const char *b, size_t len);
 
 static inline bool text_equal(struct text a, struct text b)
