@@ -20,7 +20,8 @@ class MemoryIdle(Scenario):
     def measure(self, lab, running, outcome):
         outcome.notes.append(f"{CONNECTIONS:,} connections, each after one request")
         for system in running:
-            laboratory.load(system.address, requests=2000)      # pools and caches
+            # Pools, caches, and what the store keeps of each account, whether it is connected or not.
+            laboratory.load(system.address, requests=CONNECTIONS)
             time.sleep(0.5)
             before = system.rss_bytes()
             with laboratory.staying_load(system.address, connections=CONNECTIONS, in_flight=32,
