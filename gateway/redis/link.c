@@ -14,7 +14,7 @@
 #define READ_BYTES     16384
 #define REPLY_MIN      4 /* bytes: ":1" */
 #define LEAD_MAX       16
-#define INTEGER_DIGITS 18 /* more may not fit, and are left to the reader */
+#define STANDING_US    INT64_C(16000) /* two ticks of the loop's timers */
 #define BACKOFF_MIN_US INT64_C(50000)
 #define BACKOFF_MAX_US INT64_C(1000000)
 
@@ -65,9 +65,7 @@ static void drop_connection(struct redis_link *link)
 {
     op_cancel(&link->connected);
     stream_close(&link->stream);
-    if (link->reader)
-        redisReaderFree(link->reader);
-    link->reader = NULL;
+    redis_replies_close(&link->replies);
     link->out_from = link->out_len = 0;
     link->is_out_of_memory = false;
     timer_clear(&link->deadline);
@@ -247,76 +245,26 @@ static void on_reply(struct redis_link *link, const redisReply *reply)
     recover(link);
 }
 
-/* Until the reader has no whole reply left, or the connection is no more the one that it belongs to. */
-static void take_replies(struct redis_link *link)
+static void take_replies(struct redis_link *link, const char *bytes, size_t len)
 {
-    redisReader *reader = link->reader;
+    struct redis_replies *replies = &link->replies;
+    const redisReader *reader = replies->reader;
 
-    /* It would begin a reply with nothing, were it asked for one. */
-    while (reader && link->reader == reader && reader->pos < reader->len) {
-        void *reply = NULL;
+    redis_replies_give(replies, bytes, len);
+    while (replies->reader ==
+           reader) { /* else the connection is no more the one that they belong to */
+        redisReply *reply;
+        enum status st = redis_replies_next(replies, &reply);
 
-        if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
-            break_link(link, "a malformed reply", 1);
+        if (st == ST_PENDING)
+            return;
+        if (st) {
+            break_link(link, st == ST_NOMEM ? "no memory" : "a malformed reply", 1);
             return;
         }
-        if (!reply)
-            return;
         on_reply(link, reply);
-        if (reply != &link->number)
-            freeReplyObject(reply);
+        redis_replies_free(replies, reply);
     }
-}
-
-/* The whole of ":-12", with its line end, at the front: how many bytes that is; 0: it is something else. */
-static size_t integer_at(const char *bytes, size_t len, long long *out)
-{
-    size_t first = len > 1 && bytes[1] == '-' ? 2 : 1;
-    size_t at = first;
-    long long value = 0;
-
-    if (len == 0 || bytes[0] != ':')
-        return 0;
-    for (; at < len && at < first + INTEGER_DIGITS && bytes[at] >= '0' && bytes[at] <= '9'; at++)
-        value = value * 10 + (bytes[at] - '0');
-    if (at == first || len - at < 2 || memcmp(bytes + at, "\r\n", 2) != 0)
-        return 0;
-    *out = first == 2 ? -value : value;
-    return at + 2;
-}
-
-/* Most replies are whole numbers: they need no reader, while that has none in hand.  How many bytes they were. */
-static size_t take_integers(struct redis_link *link, const char *bytes, size_t len)
-{
-    const redisReader *reader = link->reader;
-    size_t taken = 0;
-
-    if (reader->ridx >= 0 || reader->pos < reader->len)
-        return 0;
-    while (link->reader == reader) {
-        long long value;
-        size_t next = integer_at(bytes + taken, len - taken, &value);
-
-        if (next == 0)
-            break;
-        taken += next;
-        link->number = (redisReply){.type = REDIS_REPLY_INTEGER, .integer = value};
-        on_reply(link, &link->number);
-    }
-    return taken;
-}
-
-static bool feed(struct redis_link *link, const char *bytes, size_t len)
-{
-    const redisReader *reader = link->reader;
-    size_t taken = take_integers(link, bytes, len);
-
-    if (link->reader != reader || taken == len)
-        return true;
-    if (redisReaderFeed(link->reader, bytes + taken, len - taken) != REDIS_OK)
-        return false;
-    take_replies(link);
-    return true;
 }
 
 static void read_replies(struct redis_link *link)
@@ -329,10 +277,11 @@ static void read_replies(struct redis_link *link)
 
         if (st == ST_PENDING)
             break;
-        if (st || !feed(link, buf, len)) {
-            break_link(link, st ? why_lost(link) : "no memory", 2);
+        if (st) {
+            break_link(link, why_lost(link), 2);
             return;
         }
+        take_replies(link, buf, len);
         /* That was all: another read would only find nothing.  But TLS may have more in its own buffers. */
         if (len < sizeof(buf) && !link->target->tls)
             break;
@@ -361,33 +310,9 @@ void redis_link_greeted(struct redis_link *link)
     say_up(link);
 }
 
-/* Most replies are a number, which needs no memory. */
-static void *create_integer(const redisReadTask *task, long long value)
-{
-    struct redis_link *link = task->privdata;
-
-    if (task->parent)
-        return link->create_integer(task, value);
-    link->number = (redisReply){.type = REDIS_REPLY_INTEGER, .integer = value};
-    return &link->number;
-}
-
-static bool make_reader(struct redis_link *link)
-{
-    link->reader = redisReaderCreate();
-    if (!link->reader)
-        return false;
-    link->objects = *link->reader->fn;
-    link->create_integer = link->objects.createInteger;
-    link->objects.createInteger = create_integer;
-    link->reader->fn = &link->objects;
-    link->reader->privdata = link;
-    return true;
-}
-
 static void begin_greeting(struct redis_link *link)
 {
-    if (!make_reader(link)) {
+    if (redis_replies_open(&link->replies)) {
         break_link(link, "no memory", 1);
         return;
     }
@@ -450,7 +375,7 @@ static void connect_now(struct redis_link *link)
         on_looked_up(&link->connected, st);
 }
 
-/* When the oldest call has been out for so long. */
+/* When the oldest call has been out for so long, by the time that this thread had for it. */
 static int64_t out_for_us(const struct redis_link *link, int64_t wait_us)
 {
     if (list_is_empty(&link->calls))
@@ -458,7 +383,7 @@ static int64_t out_for_us(const struct redis_link *link, int64_t wait_us)
 
     const struct redis_call *oldest = container_of(link->calls.next, struct redis_call, link);
 
-    return MAX(oldest->queued_us, link->stalled_us) + wait_us;
+    return oldest->queued_us + link->stood_us - oldest->stood_us + wait_us;
 }
 
 static int64_t due_us(const struct redis_link *link)
@@ -468,8 +393,7 @@ static int64_t due_us(const struct redis_link *link)
                                                          : link->target->timeout_us);
 }
 
-/* This thread, not Redis, may have been the slow one: what has come meanwhile is read first, and a deadline that was looked
- * at far too late counts from now. */
+/* What has come meanwhile is read first. */
 static bool is_overdue(struct redis_link *link)
 {
     int64_t now_us = loop_now_us(link->loop);
@@ -477,12 +401,22 @@ static bool is_overdue(struct redis_link *link)
     if (MIN(due_us(link), out_for_us(link, REDIS_LINGER_US)) > now_us)
         return false;
     read_replies(link);
-    if (link->state != LINK_UP || due_us(link) > now_us)
-        return false;
-    if (now_us - due_us(link) < link->target->timeout_us / 2)
-        return true;
-    link->stalled_us = now_us;
-    return false;
+    return link->state == LINK_UP && due_us(link) <= now_us;
+}
+
+void redis_link_look_at(struct redis_link *link, int64_t at_us)
+{
+    link->look_us = at_us;
+    timer_set(link->loop, &link->deadline, at_us);
+}
+
+/* Calls that are out are looked at every few milliseconds, unless this thread stands still. */
+static void note_standing(struct redis_link *link)
+{
+    int64_t late_us = loop_now_us(link->loop) - link->look_us;
+
+    if (late_us >= STANDING_US)
+        link->stood_us += late_us;
 }
 
 /* No callers any more, whatever the present attempt, or what is on its way, will bring. */
@@ -513,6 +447,8 @@ static void on_deadline(struct timer *timer)
     }
     bool is_breaking = link->state != LINK_UP;
 
+    if (!is_breaking)
+        note_standing(link);
     if (!is_breaking && is_overdue(link)) {
         is_breaking = redis_link_is_refusing(link);
         refuse(link);
@@ -520,7 +456,7 @@ static void on_deadline(struct timer *timer)
     if (is_breaking)
         break_link(link, "no answer in time", 1);
     else if (link->state == LINK_UP && !list_is_empty(&link->calls))
-        timer_set(link->loop, timer, MIN(due_us(link), now_us + REDIS_LINGER_US));
+        redis_link_look_at(link, MIN(due_us(link), now_us + REDIS_LINGER_US));
 }
 
 static void on_patience(struct timer *timer)

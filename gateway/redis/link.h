@@ -10,13 +10,13 @@
  *
  * A link that breaks is connected anew at once; when that fails too, the breaker opens: callers are told so without waiting,
  * and the link tries again by itself, less and less often, at least once a second.  It opens, too, once a call has had no
- * reply, or a link has not been up, for the timeout: so nobody waits longer, however long connecting takes.  What is on its
+ * reply, or a link has not been up, for the timeout: so nobody waits longer, however long connecting takes.  While this
+ * thread itself stands still, the time of a call does too: it may not even have been sent.  What is on its
  * way to a Redis that is slow stays on its way, for a second: the first reply closes the breaker. */
 #pragma once
 
-#include <hiredis/hiredis.h>
-
 #include "core/breaker.h"
+#include "redis/replies.h"
 #include "redis/target.h"
 
 /* One command on its way, embedded in its owner.  Zeroed at first. */
@@ -24,6 +24,7 @@ struct redis_call {
     struct list link;
     struct redis_link *of;
     int64_t queued_us;
+    int64_t stood_us; /* the link's, then */
     uint64_t end;     /* its last byte, counted from the connection's first */
     int replies_left; /* that come before its own, and are dropped */
     bool can_wait;    /* nobody waits for the reply; set before redis_link_end() */
@@ -64,13 +65,11 @@ struct redis_link {
     struct stream stream;
     struct op connected; /* the lookup, then the connection */
     struct address address;
-    redisReader *reader;               /* owned; one a connection */
-    redisReplyObjectFunctions objects; /* the reader's */
-    void *(*create_integer)(const redisReadTask *task, long long value); /* hiredis' own */
-    redisReply number; /* the reply in hand, where it is an integer */
+    struct redis_replies replies; /* open while it is connected */
     struct breaker breaker;
     int64_t backoff_us;
-    int64_t stalled_us;  /* when this thread last was too late to tell */
+    int64_t look_us;     /* when the calls that are out are looked at next */
+    int64_t stood_us;    /* for so long in all, this thread has stood still while calls were out */
     bool is_down_said;   /* in the log */
     bool is_policy_said; /* likewise */
     struct timer
@@ -131,7 +130,9 @@ void redis_link_give_up(struct redis_link *link, const char *why);
 /* An error that says the store is down, not that this one command was wrong. */
 bool redis_error_is_down(const char *error);
 
-/* Between link.c, greeting.c and wait.c: what is said first, and that it went well; WAIT. */
+/* Between link.c, wire.c, greeting.c and wait.c: when calls are looked at; what is said first, and that it went well;
+ * WAIT. */
+void redis_link_look_at(struct redis_link *link, int64_t at_us);
 void redis_greeting_init(struct redis_link *link);
 void redis_greeting_send(struct redis_link *link);
 void redis_link_greeted(struct redis_link *link);

@@ -68,10 +68,10 @@ void redis_link_end(struct redis_link *link, struct redis_call *call)
     call->replies_left = link->replies_to_drop;
     link->replies_to_drop = 0;
     call->queued_us = loop_now_us(link->loop);
+    call->stood_us = link->stood_us;
     call->end = link->written_bytes + (link->out_len - link->out_from);
     if (list_is_empty(&link->calls) && link->state == LINK_UP)
-        timer_set(link->loop, &link->deadline,
-                  call->queued_us + MIN(link->target->timeout_us, REDIS_LINGER_US));
+        redis_link_look_at(link, call->queued_us + MIN(link->target->timeout_us, REDIS_LINGER_US));
     list_push_back(&link->calls, &call->link);
     link->awaited += !call->can_wait;
     if (link->to_write == &link->calls)

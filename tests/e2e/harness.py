@@ -401,6 +401,10 @@ class Gateway(Program):
         until(look, timeout, what=f"no line of {request_id}")
         return found[0]
 
+    def kept_bytes(self):
+        """What is still to be charged in Redis, by all workers."""
+        return sum(entry.stat().st_size for entry in os.scandir(f"{self.folder}/outbox"))
+
     def temperature(self, name):
         """What the gateway believes of a backend's GPU; None: it does not know."""
         return self.metrics().get(f'meltguard_backend_gpu_temperature_celsius{{backend="{name}"}}')

@@ -193,6 +193,52 @@ Test(quota_redis_link, a_silent_one_is_given_up_and_found_again)
     cr_assert_eq(rig_used(&rig, 2, 0), 0);
 }
 
+/* Nothing of it was sent before. */
+Test(quota_redis_link, a_thread_that_stood_still_blames_nobody)
+{
+    const char *options[] = {NULL};
+    struct reservation r;
+
+    start_plain(options);
+    rig.config.quota_timeout_ms = 50;
+    expect_three();
+    for (int ms = 20; ms < 160; ms += 10) {
+        struct rig_wait wait;
+
+        rig_reservation(&r, 2, 0, 1, 3);
+        rig_wait_init(&wait);
+        enum status st = quota_reserve(rig.q[0], &r, &wait.op);
+
+        usleep((useconds_t)ms * 1000);
+        cr_assert_eq(rig_ended(&rig, &wait, st), ST_OK, "%d ms", ms);
+        quota_settle(rig.q[0], &r, 0);
+    }
+}
+
+/* Else a thread with too much to do would wait for ever. */
+Test(quota_redis_link, a_silent_one_is_given_up_by_a_thread_that_is_slow_too)
+{
+    const char *options[] = {NULL};
+    struct reservation r;
+    struct rig_wait wait;
+    int turns = 0;
+
+    start_plain(options);
+    rig.config.quota_timeout_ms = 50;
+    expect_three();
+    kill(server.pid, SIGSTOP);
+    rig_reservation(&r, 2, 0, 1, 3);
+    rig_wait_init(&wait);
+    cr_assert_eq(quota_reserve(rig.q[0], &r, &wait.op), ST_PENDING);
+    for (; !wait.is_done && turns < 50; turns++) {
+        usleep(30000);
+        loop_run_once(rig.loop, 0);
+    }
+    cr_assert_eq(wait.st, ST_UNAVAILABLE);
+    cr_assert_lt(turns, 15, "each leaves it some milliseconds");
+    kill(server.pid, SIGCONT);
+}
+
 /* One reserve, settled; is the settle still out when Redis has answered it?  On a slow machine it may not be. */
 static bool stays_out(void)
 {

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* replies.h - the replies in a stream of bytes from Redis (RESP2), one after the other, however the bytes were cut.
+ * hiredis reads them; but most are whole numbers, which need no reader while it has nothing in hand, and no memory. */
+#pragma once
+
+#include <hiredis/hiredis.h>
+
+#include "base/status.h"
+
+struct redis_replies {
+    redisReader *reader; /* owned; NULL: closed */
+    redisReply number;   /* the last reply, where it needed no reader */
+    const char *bytes;   /* given, and not yet read; lent */
+    size_t len;
+};
+
+/* ST_NOMEM or ST_OK. */
+MUST_CHECK enum status redis_replies_open(struct redis_replies *replies);
+/* Harmless when closed. */
+void redis_replies_close(struct redis_replies *replies);
+/* Lent until all is read: what was given before was. */
+void redis_replies_give(struct redis_replies *replies, const char *bytes, size_t len);
+/* The next reply, to be freed by redis_replies_free().  ST_PENDING: that was all; ST_INVALID: this is none, or ST_NOMEM:
+ * nothing more can be read. */
+MUST_CHECK enum status redis_replies_next(struct redis_replies *replies, redisReply **out);
+/* Also after they were closed. */
+void redis_replies_free(struct redis_replies *replies, redisReply *reply);
