@@ -9,6 +9,7 @@
 
 #define US_PER_S    INT64_C(1000000)
 #define AMOUNT_MAX  ((INT64_C(1) << 47) - 1)
+#define FLIGHTS_MAX ((INT64_C(1) << 23) - 1)
 #define SLOT_LEN    6
 #define COUNT_LEN   4
 #define ROLLING_LEN (SLOT_LEN + ROLLING_COUNTS * COUNT_LEN)
@@ -124,7 +125,7 @@ static void add_limit(struct redis_plan *plan, const struct redis_question *ques
     redis_put(out + 14, 6, (uint64_t)allowed);
     redis_put(out + 20, 6, (uint64_t)x);
     redis_put(out + 26, 6, (uint64_t)y);
-    redis_put(out + 32, 6, (uint64_t)expiry_s(question, limit));
+    redis_put(out + PLAN_EXPIRY_AT, 6, (uint64_t)expiry_s(question, limit));
     plan->len += PLAN_LIMIT_LEN;
     add_rows(plan, limit, &charge);
 }
@@ -153,9 +154,10 @@ bool redis_part_is_common(const struct reservation *r, int part)
     return true;
 }
 
-/* A RATE beyond measure has no charge, which would say that there is none. */
-static void put_facts(unsigned char *out, const struct redis_question *question)
+/* A RATE beyond measure has no charge, which would say that there is none.  The limits are in the plan already. */
+static void put_facts(struct redis_plan *plan, const struct redis_question *question)
 {
+    unsigned char *out = plan->bytes + PLAN_HEAD_LEN - PLAN_FACTS_LEN;
     const struct reservation *r = question->r;
     const struct limit *first = &r->limits[r->parts[question->part].first].limit;
     const struct reserved_limit *second = &r->limits[r->parts[question->part].first + 1];
@@ -163,7 +165,7 @@ static void put_facts(unsigned char *out, const struct redis_question *question)
     bool has_rate = second->limit.rule.kind == LIMIT_RATE;
     bool has_flight = last->limit.rule.kind == LIMIT_IN_FLIGHT;
     int64_t allowed = MIN(limit_allowed(first), row_shape(MEASURE_IMAGES).span - 1);
-    int64_t flights = has_flight ? MIN(limit_allowed(&last->limit), AMOUNT_MAX) : -1;
+    int64_t flights = has_flight ? MIN(limit_allowed(&last->limit), FLIGHTS_MAX) : -1;
     int64_t cost = 0, now_us = 0, most_us = 0;
 
     if (has_rate) {
@@ -175,11 +177,12 @@ static void put_facts(unsigned char *out, const struct redis_question *question)
         if (cost == 0)
             return;
     }
-    redis_put(out, 6, (uint64_t)allowed);
-    redis_put(out + 6, 6, (uint64_t)cost);
-    redis_put(out + 12, 6, (uint64_t)now_us);
-    redis_put(out + 18, 6, (uint64_t)most_us);
-    redis_put(out + 24, 6, (uint64_t)flights);
+    redis_put(out, 3, (uint64_t)allowed);
+    redis_put(out + 3, 6, (uint64_t)cost);
+    redis_put(out + 9, 6, (uint64_t)now_us);
+    redis_put(out + 15, 6, (uint64_t)most_us);
+    redis_put(out + 21, 3, (uint64_t)flights);
+    memcpy(out + 24, plan->bytes + PLAN_HEAD_LEN + PLAN_EXPIRY_AT, 6);
 }
 
 void redis_plan_make(const struct redis_question *question, struct redis_plan *out)
@@ -191,12 +194,12 @@ void redis_plan_make(const struct redis_question *question, struct redis_plan *o
     redis_put(out->bytes + 1, 4, (uint64_t)redis_horizon(question->now_us));
     redis_put(out->bytes + 5, 2, (uint64_t)question->r->held_images);
     memset(out->bytes + PLAN_HEAD_LEN - PLAN_FACTS_LEN, 0, PLAN_FACTS_LEN);
-    if (question->task <= TASK_REAP_AND_RESERVE &&
-        redis_part_is_common(question->r, question->part))
-        put_facts(out->bytes + PLAN_HEAD_LEN - PLAN_FACTS_LEN, question);
     out->len = PLAN_HEAD_LEN;
     for (int i = part->first; i < part->first + part->len; i++)
         add_limit(out, question, &question->r->limits[i].limit);
+    if (question->task <= TASK_REAP_AND_RESERVE &&
+        redis_part_is_common(question->r, question->part))
+        put_facts(out, question);
 }
 
 /* --- replies --- */

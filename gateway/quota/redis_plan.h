@@ -33,6 +33,8 @@
 #define PLAN_FACTS_LEN 30
 #define PLAN_HEAD_LEN  (1 + 4 + 2 + PLAN_FACTS_LEN)
 #define PLAN_LIMIT_LEN 38
+/* In a limit. */
+#define PLAN_EXPIRY_AT 32
 
 struct redis_plan {
     int rows_len;

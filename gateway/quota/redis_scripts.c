@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redis_scripts.c - the Lua sources.
- * Every limit is read before the first write, so all or none needs no undo.  Whoever removes a ledger's entry refunds it,
+ * Every limit is read before the first write, so all or none needs no undo; but for the plain cases, where one charge comes
+ * first, as it tells what was there, and is undone where it does not fit.  Whoever removes a ledger's entry refunds it,
  * once.  A refund undoes the row that HINCRBY makes where there was none, and stops at zero.  No binary string is ever
  * compared with < (Lua uses the locale for that).
  *
@@ -201,12 +202,21 @@
     "  if till > horizon + 1577836802 then " into " = units * " span " end\n" \
     "end\n"
 
-/* A hold of one limit, whose row is there, or begins at nothing: without grants, what is used is all that there is. */
+/* A charge that came before its check, which failed, in a row that begins at nothing. */
+#define LUA_UNDO(charged) \
+    "if " charged " == images then call('HDEL', KEYS[2], field)\n" \
+    "else call('HINCRBY', KEYS[2], field, '-' .. ARGV[3]) end\n"
+
+/* A hold of one limit without grants.  Where the row begins at nothing, its charge tells what is there, too. */
 #define LUA_PLAIN_ROW \
-    "if n == 1 and task == 0 then\n" \
+    "if n == 1 and task == 0 and at == 0 then\n" \
+    "  local charged = call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
+    "  if charged <= allowed and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then return charged end\n" \
+    "  first = charged - images\n" \
+    "  " LUA_UNDO("charged") \
+    "elseif n == 1 and task == 0 then\n" \
     "  first = call('HGET', KEYS[2], field)\n" \
-    "  local before = first or at == 0 and 0\n" \
-    "  if before and before + images <= allowed and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n" \
+    "  if first and first + images <= allowed and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n" \
     "    return call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
     "  end\n" \
     "end\n"
@@ -348,24 +358,17 @@ static const char rows_source[] =
  * own subject's.  Half the time of the loop over a plan.  Whatever does not fit, or is held already, is left to that. */
 #define LUA_COMMON_DAY \
     "  local call, key, field = redis.call, KEYS[3], string.sub(token, 1, 5)\n" \
-    "  local row, tat, at, base, hand, looked = call('HGET', KEYS[2], field), nil, 0, now, 0, 0\n" \
-    "  local before = row or 0\n" \
-    "  if not row then\n" \
-    "    at = struct.unpack('>I6', plan, 70)\n" \
-    "    if at > 0 and call('EXISTS', string.sub(ledger, 1, -2) .. 'x') == 0 then\n" \
+    "  local before, base, hand, looked, row, tat = 0, now, 0, 0, nil, nil\n" \
+    "  if at > 0 then\n" \
+    "    row = call('HGET', KEYS[2], field)\n" \
+    "    before = row or 0\n" \
+    "    if not row and call('EXISTS', string.sub(ledger, 1, -2) .. 'x') == 0 then\n" \
     "      looked = 1\n" \
-    "    elseif at > 0 then\n" \
+    "    elseif not row then\n" \
     LUA_STANDING("before", "KEYS[2]", "16777216") \
     "    end\n" \
     "  end\n" \
-    "  local value = before + images\n" \
-    "  local used = value\n" \
-    "  if value > 16777215 then\n" \
-    "    used = before % 16777216\n" \
-    "    allowed = math.min(allowed + (before - used) / 16777216, 16777215)\n" \
-    "    used = used + images\n" \
-    "  end\n" \
-    "  local fits = used <= allowed\n"
+    "  local fits = true\n"
 
 #define LUA_COMMON_REST \
     "  if fits and cost > 0 then\n" \
@@ -388,20 +391,29 @@ static const char rows_source[] =
     "    fits = hand + images <= flights\n" \
     "  end\n"
 
+/* The row that begins at nothing is charged before its check; what would not fit into it has come round to zero. */
+#define LUA_COMMON_CHARGE \
+    "  local charged = fits and at == 0 and call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
+    "  local value = charged or before + images\n" \
+    "  if value > allowed then\n" \
+    "    local used = value % 16777216\n" \
+    "    fits = fits and used >= images and used <= allowed + (value - used) / 16777216\n" \
+    "  end\n"
+
 /* Where only the counts are news, they are one number, which costs a tenth of a list. */
 #define LUA_COMMON_HOLD \
     "  if fits and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n" \
-    "    if row or before == 0 then call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
-    "    else call('HSET', KEYS[2], field, string.format('%d', value)) end\n" \
-    "    if at > 0 then\n" \
+    "    if row or not charged and before == 0 then call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
+    "    elseif not charged then call('HSET', KEYS[2], field, string.format('%d', value)) end\n" \
+    "    if at > 0 and not row then\n" \
     "      " LUA_EXPIRE("KEYS[2]", "at") \
     "    end\n" \
     "    if cost > 0 then\n" \
     "      call('HSET', key, field, string.format('%d', base + cost))\n" \
-    "      at = tat and 0 or struct.unpack('>I6', plan, 108)\n" \
-    "      if at > 0 then\n" \
+    "      local rate_at = tat and 0 or struct.unpack('>I6', plan, 108)\n" \
+    "      if rate_at > 0 then\n" \
     "        looked = looked + 2\n" \
-    "        " LUA_EXPIRE("key", "at") \
+    "        " LUA_EXPIRE("key", "rate_at") \
     "      end\n" \
     "    end\n" \
     "    if looked == 0 and value < 16777216 and base == now then return hand * 16777216 + value end\n" \
@@ -409,6 +421,9 @@ static const char rows_source[] =
     "    if cost == 0 then return {0, 0, looked, value, hand} end\n" \
     "    if flights < 0 then return {0, 0, looked, value, base + cost} end\n" \
     "    return {0, 0, looked, value, base + cost, hand}\n" \
+    "  end\n" \
+    "  if charged then\n" \
+    "    " LUA_UNDO("charged") \
     "  end\n"
 
 #define LUA_COMMON \
@@ -416,13 +431,14 @@ static const char rows_source[] =
     "if task == 0 and allowed > 0 then\n" \
     LUA_COMMON_DAY \
     LUA_COMMON_REST \
+    LUA_COMMON_CHARGE \
     LUA_COMMON_HOLD \
     "end\n"
 
 #define LUA_ARGS \
     "local ledger, token, plan = KEYS[1], ARGV[1], ARGV[4]\n" \
-    "local task, horizon, images, allowed, cost, now, most, flights =\n" \
-    "  struct.unpack('>Bi4I2I6I6I6I6i6', plan)\n"
+    "local task, horizon, images, allowed, cost, now, most, flights, at =\n" \
+    "  struct.unpack('>Bi4I2I3I6I6I6i3I6', plan)\n"
 
 #define LUA_PLAN \
     "local n, over, full = (#plan - 37) / 38, 0, nil\n" \
