@@ -64,6 +64,14 @@ void reservation_commit(struct reservation *r)
     r->state = RESERVATION_COMMITTED;
 }
 
+bool reservation_gives_back(const struct reservation *r, int64_t used_images)
+{
+    for (int i = 0; i < r->limits_len; i++)
+        if (r->limits[i].limit.rule.kind == LIMIT_IN_FLIGHT)
+            return true;
+    return used_images < r->held_images;
+}
+
 int64_t reservation_settle(struct reservation *r, int64_t used_images)
 {
     ASSERT(r->state == RESERVATION_HELD || r->state == RESERVATION_COMMITTED);

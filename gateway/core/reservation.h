@@ -73,6 +73,8 @@ void reservation_init(struct reservation *r, const struct account *account,
 /* Each asserts the state that it leaves. */
 void reservation_hold(struct reservation *r, int64_t expires_us);
 void reservation_commit(struct reservation *r);
+/* Settled with so many images used, it leaves others more than before: images come back, or an in-flight limit has room. */
+bool reservation_gives_back(const struct reservation *r, int64_t used_images);
 /* used is clamped to 0..held.  Returns the images given back. */
 int64_t reservation_settle(struct reservation *r, int64_t used_images);
 /* The limit to tell the client about: the one that refused, else the enforced one with the smallest share left, of equals

@@ -7,22 +7,12 @@ int64_t settle_counted_images(const struct request *req)
     return req->counted < 0 ? req->job.images : MIN(req->counted, req->job.images);
 }
 
-static bool has_in_flight_limit(const struct reservation *r)
-{
-    for (int i = 0; i < r->limits_len; i++) {
-        if (r->limits[i].limit.rule.kind == LIMIT_IN_FLIGHT)
-            return true;
-    }
-    return false;
-}
-
-/* The end of the hold itself gives back what an in-flight limit counts. */
 bool settle_gives_back(const struct request *req, int64_t used_images)
 {
     const struct reservation *r = req->reservation;
     bool is_open = r->state == RESERVATION_HELD || r->state == RESERVATION_COMMITTED;
 
-    return is_open && (used_images < r->held_images || has_in_flight_limit(r));
+    return is_open && reservation_gives_back(r, used_images);
 }
 
 enum status settle_quota(struct request *req, int64_t used_images, struct op *op)

@@ -31,9 +31,9 @@ static ssize_t receive_now(int fd, void *buf, size_t size)
     return syscall(SYS_recvfrom, fd, buf, size, 0, NULL, NULL);
 }
 
-static ssize_t send_now(int fd, const void *buf, size_t len)
+static ssize_t send_now(int fd, const void *buf, size_t len, int flags)
 {
-    return syscall(SYS_sendto, fd, buf, len, MSG_NOSIGNAL, NULL, 0);
+    return syscall(SYS_sendto, fd, buf, len, flags, NULL, 0);
 }
 
 static enum status socket_read(struct stream *s, void *buf, size_t size, size_t *out_len)
@@ -63,27 +63,28 @@ static size_t join(const struct iovec *iov, int iov_len, char buf[JOIN_BYTES])
     return len;
 }
 
-static ssize_t send_all(int fd, const struct iovec *iov, int iov_len)
+static ssize_t send_all(int fd, const struct iovec *iov, int iov_len, int flags)
 {
     if (iov_len == 1)
-        return send_now(fd, iov->iov_base, iov->iov_len);
+        return send_now(fd, iov->iov_base, iov->iov_len, flags);
     char buf[JOIN_BYTES];
     size_t len = join(iov, iov_len, buf);
 
     if (len > 0)
-        return send_now(fd, buf, len);
+        return send_now(fd, buf, len, flags);
     struct msghdr message = {
         .msg_iov = (struct iovec *)iov,
         .msg_iovlen = (size_t)MIN(iov_len, IOV_MAX),
     };
 
-    return sendmsg(fd, &message, MSG_NOSIGNAL);
+    return sendmsg(fd, &message, flags);
 }
 
 static enum status socket_write(struct stream *s, const struct iovec *iov, int iov_len,
                                 size_t *out_len)
 {
-    ssize_t len = send_all(s->fd, iov, iov_len);
+    int flags = MSG_NOSIGNAL | (s->is_holding ? MSG_MORE : 0);
+    ssize_t len = send_all(s->fd, iov, iov_len, flags);
 
     if (len < 0)
         return status_of_transfer(errno);
@@ -134,7 +135,7 @@ static void socket_want(struct stream *s, unsigned what)
 {
     unsigned added = what & ~s->wanted;
 
-    s->wanted = what;
+    s->wanted = (uint16_t)what;
     if (added & STREAM_READ)
         watch(s, &s->read_event, EV_READ, on_readable);
     if (added & STREAM_WRITE)
@@ -179,6 +180,7 @@ void stream_open(struct stream *s, struct loop *loop, int fd)
     s->ops = &socket_ops;
     s->loop = loop;
     s->wanted = 0;
+    s->is_holding = false;
     s->fd = fd;
     s->read_event = NULL;
     s->write_event = NULL;
@@ -276,6 +278,15 @@ void stream_wake_at(struct stream *s, int bytes)
 {
     if (s->ops == &socket_ops)
         setsockopt(s->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
+}
+
+/* To set this anew pushes (tcp(7)), whatever it was. */
+void stream_push(struct stream *s)
+{
+    int on = 1;
+
+    if (s->ops == &socket_ops)
+        setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 void stream_shut_write(struct stream *s)

@@ -30,7 +30,8 @@ struct stream {
     /* Set by the owner before the first stream_want(), and left alone by stream_open() and stream_connect(): what was
      * wanted is now possible (errors count as both).  May close the stream and free its owner. */
     void (*ready)(struct stream *s, unsigned what);
-    unsigned wanted;                /* STREAM_READ | STREAM_WRITE */
+    uint16_t wanted;                /* STREAM_READ | STREAM_WRITE */
+    bool is_holding;                /* stream_hold() */
     int fd;                         /* -1 for an in-memory stream */
     void *read_event, *write_event; /* owned by the implementation */
     const char *why;                /* TLS: what went wrong, for the log; a literal, or NULL */
@@ -52,6 +53,15 @@ MUST_CHECK enum status stream_read(struct stream *s, void *buf, size_t size, siz
 /* ST_OK: *out_len bytes were taken, perhaps not all.  ST_PENDING: none now.  ST_UNAVAILABLE: broken. */
 MUST_CHECK enum status stream_write(struct stream *s, const struct iovec *iov, int iov_len,
                                     size_t *out_len);
+/* From now on, what is written may leave with what is written later, within 200 ms; else at once, with what was held
+ * before.  It is in the kernel either way, which sends it even if this process dies, if nothing had come that is unread
+ * then.  A hint: TCP heeds it, other streams do not. */
+static inline void stream_hold(struct stream *s, bool holds)
+{
+    s->is_holding = holds;
+}
+/* Sends what was held. */
+void stream_push(struct stream *s);
 /* Sets the whole interest; 0 for none.  Where the kernel has no memory for it (logged), ready() is not called: as with a
  * silent other side, the owner's deadline ends that. */
 void stream_want(struct stream *s, unsigned what);

@@ -301,7 +301,7 @@ static void tls_want(struct stream *s, unsigned what)
 {
     struct tls_session *session = session_of(s);
 
-    s->wanted = what;
+    s->wanted = (uint16_t)what;
     update_interest(session);
     if ((what & STREAM_READ) && SSL_has_pending(session->ssl))
         loop_at_next_turn(s->loop, &session->bell);

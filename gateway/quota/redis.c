@@ -119,6 +119,7 @@ struct redis_request *redis_request_new_end(struct redis_quota *rq, struct reser
     record->expires_us = r->expires_us;
     record->row_expiry_s = row_expiry_s(&rq->base, r, part, record->handle.bucket);
     record->used_images = r->used_images;
+    request->is_quiet = kind == OUTBOX_COMMIT || !reservation_gives_back(r, r->used_images);
     return request;
 }
 

@@ -12,7 +12,8 @@
 #include "net/resolve.h"
 
 #define READ_BYTES     16384
-#define REPLY_MIN      4 /* bytes: ":1" */
+#define RIDE_BYTES     512 /* less than any segment */
+#define REPLY_MIN      4   /* bytes: ":1" */
 #define LEAD_MAX       16
 #define STANDING_US    INT64_C(16000) /* two ticks of the loop's timers */
 #define BACKOFF_MIN_US INT64_C(50000)
@@ -169,15 +170,42 @@ static const char *why_lost(const struct redis_link *link)
     return link->stream.why ? link->stream.why : "the connection was lost";
 }
 
+/* Redis owes no reply, unless to what is held. */
+static bool owes_nothing(const struct redis_link *link)
+{
+    return list_is_empty(&link->calls) ||
+           container_of(link->calls.next, struct redis_call, link)->end > link->pushed_bytes;
+}
+
+/* The kernel drops what it holds where this process dies with replies unread; so none may come meanwhile, and no part may
+ * leave before the rest, as what fills a segment does. */
+static bool may_ride(const struct redis_link *link)
+{
+    uint64_t held = link->written_bytes + (link->out_len - link->out_from) - link->pushed_bytes;
+
+    return !link->must_push && held <= RIDE_BYTES && owes_nothing(link);
+}
+
+static void push(struct redis_link *link)
+{
+    if (link->pushed_bytes == link->written_bytes)
+        return;
+    link->pushed_bytes = link->written_bytes;
+    stream_push(&link->stream);
+}
+
 static void flush(struct redis_link *link)
 {
     enum status st = ST_OK;
+    bool rides;
 
     redis_wait_send(link);
     if (link->is_out_of_memory) {
         break_link(link, "no memory", 1);
         return;
     }
+    rides = may_ride(link);
+    stream_hold(&link->stream, rides);
     while (!st && link->out_from < link->out_len) {
         struct iovec iov = {link->out + link->out_from, link->out_len - link->out_from};
         size_t len = 0;
@@ -192,6 +220,9 @@ static void flush(struct redis_link *link)
         break_link(link, why_lost(link), 2);
         return;
     }
+    if (!rides)
+        link->pushed_bytes = link->written_bytes;
+    link->must_push = link->must_push && st;
     unsigned wanted = st ? STREAM_READ | STREAM_WRITE : STREAM_READ;
     if (link->stream.wanted != wanted)
         stream_want(&link->stream, wanted);
@@ -316,7 +347,8 @@ static void begin_greeting(struct redis_link *link)
         break_link(link, "no memory", 1);
         return;
     }
-    link->written_bytes = 0;
+    link->written_bytes = link->pushed_bytes = 0;
+    link->must_push = false;
     link->wake_bytes = 1;
     stream_want(&link->stream, STREAM_READ);
     link->state = LINK_GREETING;
@@ -447,8 +479,10 @@ static void on_deadline(struct timer *timer)
     }
     bool is_breaking = link->state != LINK_UP;
 
-    if (!is_breaking)
+    if (!is_breaking) {
         note_standing(link);
+        push(link);
+    }
     if (!is_breaking && is_overdue(link)) {
         is_breaking = redis_link_is_refusing(link);
         refuse(link);

@@ -6,7 +6,8 @@
  * Connecting looks the host's name up anew each time, connects, and shakes hands over TLS where that is wanted.  A greeting
  * is AUTH, SELECT, the scripts, a check that writes are taken, and TIME.  What is called in one turn of the loop leaves in
  * one write at its end; replies come in order.  Those that nobody waits for do not wake the thread: they are read along
- * with the next that somebody waits for, or some milliseconds late.
+ * with the next that somebody waits for, or some milliseconds late.  What can ride is held in the kernel until the next
+ * command pushes it, or for some milliseconds: one write, and one wake-up of Redis, for both.
  *
  * A link that breaks is connected anew at once; when that fails too, the breaker opens: callers are told so without waiting,
  * and the link tries again by itself, less and less often, at least once a second.  It opens, too, once a call has had no
@@ -27,7 +28,10 @@ struct redis_call {
     int64_t stood_us; /* the link's, then */
     uint64_t end;     /* its last byte, counted from the connection's first */
     int replies_left; /* that come before its own, and are dropped */
-    bool can_wait;    /* nobody waits for the reply; set before redis_link_end() */
+    /* Set before redis_link_end(). */
+    bool can_wait; /* nobody waits for the reply */
+    bool
+        can_ride; /* Redis need not have it at once: it may leave with the next that cannot, or some milliseconds later */
     /* All of it was handed to the kernel, which delivers it even if this process dies.  May be NULL. */
     void (*written)(struct redis_call *call);
     /* The reply, valid during the call; NULL: the link was lost, and whether Redis did it is not known. */
@@ -85,7 +89,9 @@ struct redis_link {
     size_t out_from, out_len, out_size;
     int replies_to_drop;   /* before that of the command which is being written */
     bool is_out_of_memory; /* part of a command is missing: the link must break */
+    bool must_push;        /* among what is to be written there is what cannot ride */
     uint64_t written_bytes;
+    uint64_t pushed_bytes; /* of them; the kernel holds the others */
     struct redis_call greetings[GREETINGS_MAX];
     int greetings_len;
     struct redis_call time;

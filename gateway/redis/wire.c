@@ -74,6 +74,7 @@ void redis_link_end(struct redis_link *link, struct redis_call *call)
         redis_link_look_at(link, call->queued_us + MIN(link->target->timeout_us, REDIS_LINGER_US));
     list_push_back(&link->calls, &call->link);
     link->awaited += !call->can_wait;
+    link->must_push = link->must_push || !call->can_ride;
     if (link->to_write == &link->calls)
         link->to_write = &call->link;
     loop_at_turn_end(link->loop, &link->flush);
