@@ -139,7 +139,7 @@ void redis_request_go(struct redis_request *request);
 void redis_request_end(struct redis_request *request);
 /* redis_end.c: an integer came in reply to an END. */
 void redis_end_answered(struct redis_request *request, const redisReply *reply);
-/* Its command, as it stands, into the link's buffer; redis_link_end() is left to the caller. */
+/* Its command, as it stands, into the link's buffer, and how urgent it is; redis_link_end() is left to the caller. */
 void redis_request_write(struct redis_request *request, struct redis_link *link);
 /* A record that was left behind on disk, and is in this worker's outbox now. */
 void redis_request_resume(struct redis_quota *rq, const struct outbox_record *record);

@@ -6,6 +6,8 @@
 #include "redis/wire.h"
 
 #define REAP_EVERY 16
+/* The kernel holds nothing for longer, should this thread stand still. */
+#define RIDE_MARGIN_US INT64_C(250000)
 
 #define FACTS_HEAD_LEN (1 + 4 + 2)
 #define FACTS_ROW_LEN  (6 + 6)
@@ -242,10 +244,33 @@ static void write_announcement(struct redis_link *link)
     redis_link_arg(link, TEXT(REDIS_AMENDS_KEY));
 }
 
+/* --- its haste --- */
+
+/* What waits is told when it is written, if anything waits at all. */
+static bool can_wait(const struct redis_request *request)
+{
+    bool is_awaited = request->op || request->partner;
+
+    return request->kind == REQUEST_RENEW ||
+           (request->kind == REQUEST_END && (!is_awaited || request->call.written));
+}
+
+/* Not what has come back already, nor where the hold could end before it comes there. */
+static bool can_ride(const struct redis_request *request)
+{
+    const struct redis_quota *rq = request->from;
+
+    return request->is_quiet && !request->rounds && !request->is_reviving &&
+           !request->record.was_sent && !rq->waits_for_reply &&
+           request->sure_until_us - RIDE_MARGIN_US > quota_now_us(&rq->base);
+}
+
 void redis_request_write(struct redis_request *request, struct redis_link *link)
 {
     char *out;
 
+    request->call.can_wait = can_wait(request);
+    request->call.can_ride = can_ride(request);
     if (request->kind == REQUEST_POLL) {
         redis_poll_write(request, link);
     } else if (request->kind == REQUEST_CLAIM) {

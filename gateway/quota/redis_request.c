@@ -12,8 +12,6 @@
 
 #define ROUNDS_MAX  256
 #define COMPLAIN_US INT64_C(1000000)
-/* The kernel holds nothing for longer, should this thread stand still. */
-#define RIDE_MARGIN_US INT64_C(250000)
 
 static void on_done(struct redis_call *call, const redisReply *reply);
 
@@ -116,25 +114,6 @@ static struct redis_link *next_link(struct redis_request *request, bool *out_ask
                                    &request->call, out_asks);
 }
 
-/* What waits is told when it is written, if anything waits at all. */
-static bool can_wait(const struct redis_request *request)
-{
-    bool is_awaited = request->op || request->partner;
-
-    return request->kind == REQUEST_RENEW ||
-           (request->kind == REQUEST_END && (!is_awaited || request->call.written));
-}
-
-/* Not what has come back already, nor where the hold could end before it comes there. */
-static bool can_ride(const struct redis_request *request)
-{
-    const struct redis_quota *rq = request->from;
-
-    return request->is_quiet && !request->rounds && !request->is_reviving &&
-           !request->record.was_sent && !rq->waits_for_reply &&
-           request->sure_until_us - RIDE_MARGIN_US > quota_now_us(&rq->base);
-}
-
 /* asks: the link is only being given the bucket's slot. */
 static void transmit(struct redis_request *request, struct redis_link *link, bool asks)
 {
@@ -144,8 +123,6 @@ static void transmit(struct redis_request *request, struct redis_link *link, boo
     request->is_replicating = false;
     request->is_sent = true;
     request->from->on_way++;
-    request->call.can_wait = can_wait(request);
-    request->call.can_ride = can_ride(request);
     redis_request_write(request, link);
     redis_link_end(link, &request->call);
 }
