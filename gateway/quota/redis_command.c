@@ -71,12 +71,11 @@ static char *put_limits(struct redis_request *request, const struct redis_link *
     if (plan.rows_len > 0)
         remember_row(rq, plan.rows[0], handle->bucket);
     out = begin_script(out, link, is_amend ? SCRIPT_AMEND : SCRIPT_LIMITS, &head, 1 + plan.rows_len,
-                       is_amend ? 5 : 4);
+                       is_amend ? 4 : 3);
     for (int i = 0; i < plan.rows_len; i++)
         out = put_key(out, &head, plan.rows[i], SUFFIX_LEN);
     out = put_token(out, handle);
     out = wire_arg_int(out, redis_score(request->record.expires_us, is_committed));
-    out = wire_arg_int(out, request->r->held_images);
     out = wire_arg(out, plan.bytes, (size_t)plan.len);
     return is_amend ? wire_arg_int(out, request->amend_until_s) : out;
 }
@@ -116,12 +115,11 @@ static char *put_rows(struct redis_request *request, const struct redis_link *li
     size_t facts_len = put_facts(facts, request);
 
     remember_row(request->from, rows, handle->bucket);
-    out = begin_script(out, link, SCRIPT_ROWS, &head, 1 + rows_len, 4);
+    out = begin_script(out, link, SCRIPT_ROWS, &head, 1 + rows_len, 3);
     for (int i = 0; i < rows_len; i++)
         out = put_key(out, &head, rows + i * SUFFIX_LEN, SUFFIX_LEN);
     out = put_token(out, handle);
     out = wire_arg_int(out, redis_score(request->record.expires_us, request->is_late));
-    out = wire_arg_int(out, request->r->held_images);
     return wire_arg(out, facts, facts_len);
 }
 

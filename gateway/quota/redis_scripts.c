@@ -202,29 +202,34 @@
     "  if till > horizon + 1577836802 then " into " = units * " span " end\n" \
     "end\n"
 
+/* As a command wants them. */
+#define LUA_UNITS \
+    "local units = images == 1 and '1' or string.format('%d', images)\n"
+
 /* A charge that came before its check, which failed, in a row that begins at nothing. */
 #define LUA_UNDO(charged) \
     "if " charged " == images then call('HDEL', KEYS[2], field)\n" \
-    "else call('HINCRBY', KEYS[2], field, '-' .. ARGV[3]) end\n"
+    "else call('HINCRBY', KEYS[2], field, '-' .. units) end\n"
 
 /* A hold of one limit without grants.  Where the row begins at nothing, its charge tells what is there, too. */
 #define LUA_PLAIN_ROW \
     "if n == 1 and task == 0 and at == 0 then\n" \
-    "  local charged = call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
+    "  local charged = call('HINCRBY', KEYS[2], field, units)\n" \
     "  if charged <= allowed and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then return charged end\n" \
     "  first = charged - images\n" \
     "  " LUA_UNDO("charged") \
     "elseif n == 1 and task == 0 then\n" \
     "  first = call('HGET', KEYS[2], field)\n" \
     "  if first and first + images <= allowed and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n" \
-    "    return call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
+    "    return call('HINCRBY', KEYS[2], field, units)\n" \
     "  end\n" \
     "end\n"
 
 static const char rows_source[] =
-    "local ledger, token, facts = KEYS[1], ARGV[1], ARGV[4]\n"
+    "local ledger, token, facts = KEYS[1], ARGV[1], ARGV[3]\n"
     "local task, horizon, images, allowed, at = struct.unpack('>Bi4I2I6I6', facts)\n"
     "local call, field, n, first = redis.call, string.sub(token, 1, 5), #KEYS - 1, nil\n"
+    LUA_UNITS
     "if task == 1 and call('ZCARD', ledger) == 0 then task = 0 end\n"
     LUA_PLAIN_ROW
     "local rows, values, ends = {0}, {0}, {0}\n"
@@ -393,7 +398,7 @@ static const char rows_source[] =
 
 /* The row that begins at nothing is charged before its check; what would not fit into it has come round to zero. */
 #define LUA_COMMON_CHARGE \
-    "  local charged = fits and at == 0 and call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
+    "  local charged = fits and at == 0 and call('HINCRBY', KEYS[2], field, units)\n" \
     "  local value = charged or before + images\n" \
     "  if value > allowed then\n" \
     "    local used = value % 16777216\n" \
@@ -403,7 +408,7 @@ static const char rows_source[] =
 /* Where only the counts are news, they are one number, which costs a tenth of a list. */
 #define LUA_COMMON_HOLD \
     "  if fits and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n" \
-    "    if row or not charged and before == 0 then call('HINCRBY', KEYS[2], field, ARGV[3])\n" \
+    "    if row or not charged and before == 0 then call('HINCRBY', KEYS[2], field, units)\n" \
     "    elseif not charged then call('HSET', KEYS[2], field, string.format('%d', value)) end\n" \
     "    if at > 0 and not row then\n" \
     "      " LUA_EXPIRE("KEYS[2]", "at") \
@@ -427,6 +432,7 @@ static const char rows_source[] =
     "  end\n"
 
 #define LUA_COMMON \
+    LUA_UNITS \
     "if task == 1 and redis.call('ZCARD', ledger) == 0 then task = 0 end\n" \
     "if task == 0 and allowed > 0 then\n" \
     LUA_COMMON_DAY \
@@ -436,7 +442,7 @@ static const char rows_source[] =
     "end\n"
 
 #define LUA_ARGS \
-    "local ledger, token, plan = KEYS[1], ARGV[1], ARGV[4]\n" \
+    "local ledger, token, plan = KEYS[1], ARGV[1], ARGV[3]\n" \
     "local task, horizon, images, allowed, cost, now, most, flights, at =\n" \
     "  struct.unpack('>Bi4I2I3I6I6I6i3I6', plan)\n"
 
@@ -489,7 +495,7 @@ static const char amend_source[] =
     "if task == 3 or redis.call('ZADD', ledger, 'NX', ARGV[2], token) == 0 then\n"
     "  return {0, over, 0, unpack(old, 1, n)}\n"
     "end\n"
-    "local grants, sets, till = task == 4, task == 5, tonumber(ARGV[5])\n"
+    "local grants, sets, till = task == 4, task == 5, tonumber(ARGV[4])\n"
     "local standing_key, row = string.sub(ledger, 1, -2) .. 'x', 2\n"
     "local function stand(of, units)\n"
     "  local old, before = redis.call('HGET', standing_key, of), 0\n"
