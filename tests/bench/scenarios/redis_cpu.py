@@ -19,7 +19,8 @@ FIGURES = (
 
 
 class RedisCpu(StoreScenario):
-    """Of a million accounts that are known already; INCRBY and EXPIRE of a key an account take turns with them."""
+    """Of a million accounts that are known already; INCRBY and EXPIRE of a key an account take turns with them, in a
+    database of their own: nobody's Redis holds both."""
     name = "redis-cpu"
     title = "Redis CPU a decision, pipelined"
     unit = "µs on one core"

@@ -13,7 +13,9 @@
 #include "quota/redis_token.h"
 
 #define PIPELINED 4096
-#define DAY_S     INT64_C(86400)
+/* Neither way of counting has the other's keys in its table: who uses one does not use the other. */
+#define PAIRS_DATABASE 1
+#define DAY_S          INT64_C(86400)
 
 static void fail(const char *what)
 {
@@ -89,11 +91,21 @@ static void append(redisContext *server, int *pending, const char *const *args, 
     *pending = 0;
 }
 
+static void choose_database(redisContext *server, int number)
+{
+    redisReply *reply = redisCommand(server, "SELECT %d", number);
+
+    if (!reply || reply->type == REDIS_REPLY_ERROR)
+        fail("no second database");
+    freeReplyObject(reply);
+}
+
 void server_pairs(redisContext *server, int64_t first, int64_t accounts)
 {
     long long day = (long long)(clock_wall_us() / 1000000 / DAY_S);
     int pending = 0;
 
+    choose_database(server, PAIRS_DATABASE);
     for (int64_t i = first; i < first + accounts; i++) {
         struct account_digest digest = account_of(i);
         char key[64];
@@ -106,6 +118,7 @@ void server_pairs(redisContext *server, int64_t first, int64_t accounts)
         append(server, &pending, (const char *const[]){"EXPIRE", key, "86400"}, expire_lens, 3);
     }
     take_replies(server, pending);
+    choose_database(server, 0);
 }
 
 void server_rows(redisContext *server, int64_t accounts, uint32_t buckets)
