@@ -78,7 +78,7 @@ struct redis_request {
     bool is_reviving;    /* END: it had expired, and is done all the same */
     bool is_forced;      /* END: then also without a trace of it */
     bool is_void;        /* END: something else was asked instead; whatever its answer */
-    bool is_quiet; /* END: it leaves others no more than before: Redis need not have it at once */
+    bool is_quiet;       /* END: it leaves others no more than before, so it can ride */
     bool is_on_disk;
     bool is_committed; /* RENEW: which of the two scores */
     int rounds;        /* how often it was sent again */

@@ -408,10 +408,12 @@ static const char rows_source[] =
 /* Where only the counts are news, they are one number, which costs a tenth of a list. */
 #define LUA_COMMON_HOLD \
     "  if fits and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n" \
-    "    if row or not charged and before == 0 then call('HINCRBY', KEYS[2], field, units)\n" \
-    "    elseif not charged then call('HSET', KEYS[2], field, string.format('%d', value)) end\n" \
-    "    if at > 0 and not row then\n" \
-    "      " LUA_EXPIRE("KEYS[2]", "at") \
+    "    if not charged then\n" \
+    "      if row or before == 0 then call('HINCRBY', KEYS[2], field, units)\n" \
+    "      else call('HSET', KEYS[2], field, string.format('%d', value)) end\n" \
+    "      if not row then\n" \
+    "        " LUA_EXPIRE("KEYS[2]", "at") \
+    "      end\n" \
     "    end\n" \
     "    if cost > 0 then\n" \
     "      call('HSET', key, field, string.format('%d', base + cost))\n" \

@@ -276,14 +276,14 @@ static void on_reply(struct redis_link *link, const redisReply *reply)
     recover(link);
 }
 
+/* Until there is no whole one left, or the connection is no more the one that they belong to. */
 static void take_replies(struct redis_link *link, const char *bytes, size_t len)
 {
     struct redis_replies *replies = &link->replies;
     const redisReader *reader = replies->reader;
 
     redis_replies_give(replies, bytes, len);
-    while (replies->reader ==
-           reader) { /* else the connection is no more the one that they belong to */
+    while (replies->reader == reader) {
         redisReply *reply;
         enum status st = redis_replies_next(replies, &reply);
 

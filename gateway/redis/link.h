@@ -28,10 +28,9 @@ struct redis_call {
     int64_t stood_us; /* the link's, then */
     uint64_t end;     /* its last byte, counted from the connection's first */
     int replies_left; /* that come before its own, and are dropped */
-    /* Set before redis_link_end(). */
-    bool can_wait; /* nobody waits for the reply */
-    bool
-        can_ride; /* Redis need not have it at once: it may leave with the next that cannot, or some milliseconds later */
+    /* Set before redis_link_end().  wait: nobody waits for the reply; ride: Redis need not have it at once, so it may leave
+     * with the next that cannot ride, or some milliseconds later. */
+    bool can_wait, can_ride;
     /* All of it was handed to the kernel, which delivers it even if this process dies.  May be NULL. */
     void (*written)(struct redis_call *call);
     /* The reply, valid during the call; NULL: the link was lost, and whether Redis did it is not known. */

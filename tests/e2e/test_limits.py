@@ -208,7 +208,7 @@ class StoreDown(Case):
         for _ in range(2):
             self.assertRefused(gate.generate(account, "local", size="8x8"), 503, "store_unavailable")
         redis.send_signal(signal.SIGCONT)
-        until(lambda: gate.kept_bytes() == 0, what="every worker has charged what it kept")
+        until(lambda: gate.kept_bytes() == 0, what="charges are still kept")
         # What the gateway that was killed had asked of Redis is held until its lease ends.
         until(lambda: gate.generate(account, "local", size="8x8").status == 200)
         self.assertEqual(gate.generate(account, "local", size="8x8").status, 429)

@@ -185,3 +185,69 @@ Test(quota_redis_rows, a_reset_leaves_the_row_of_a_rate_and_with_it_the_hash)
     cr_assert(!looks_for_paying(5));
     cr_assert_gt(rig_redis(&rig, "TTL %s", key.buf), 0);
 }
+
+/* So many images for an account of whose bucket all is known, by its daily limit of three and, where len says so, by a rate
+ * and images in flight besides; nothing stays held. */
+static enum status ask(int account, int64_t images, int len)
+{
+    struct limit limits[] = {rig_limit(account, LIMIT_DAY, 3000),
+                             rig_limit(account, LIMIT_RATE, 90000),
+                             rig_limit(account, LIMIT_IN_FLIGHT, 9000)};
+    struct reservation r;
+
+    limits[0].window.start_s -= 86400;
+    limits[1].rule.period_us = 3600 * INT64_C(1000000);
+    limits[1].rule.burst_units = 90000;
+    rig_reservation_of(&r, account, images, limits, len);
+
+    enum status st = rig_reserve(&rig, rig.q[0], &r);
+
+    if (st == ST_OK)
+        quota_settle(rig.q[0], &r, images);
+    rig_quiet(&rig);
+    return st;
+}
+
+static long long rows_of_day(void)
+{
+    struct reservation r = of_bucket(1);
+    struct redis_key row = redis_row_key(1, 'c', r.limits[0].limit.window.ordinal);
+
+    return rig_redis(&rig, "HLEN %s", row.buf);
+}
+
+/* Its charge comes before the check. */
+static void expect_undone(int account, int len)
+{
+    long long rows = rows_of_day();
+
+    cr_assert_eq(ask(account, 4, len), ST_LIMIT);
+    cr_assert_eq(rows_of_day(), rows, "nor is there a row of it");
+    cr_assert_eq(ask(account, 2, len), ST_OK);
+    cr_assert_eq(ask(account, 2, len), ST_LIMIT);
+    cr_assert_eq(rig_used(&rig, account, 0), 2);
+    cr_assert_eq(ask(account, 1, len), ST_OK);
+    cr_assert_eq(rig_used(&rig, account, 0), 3);
+}
+
+Test(quota_redis_rows, what_does_not_fit_is_undone)
+{
+    charge(1);
+    expect_undone(5, 1);
+    expect_undone(9, 2);
+    expect_undone(13, 3);
+}
+
+Test(quota_redis_rows, what_was_granted_fits)
+{
+    for (int len = 1; len <= 3; len++) {
+        struct reservation r = of_bucket(1 + 4 * len);
+
+        charge(1 + 4 * len);
+        cr_assert_eq(rig_amend(&rig, rig.q[0], &r, CHANGE_GRANT, 2 * UNITS_PER_IMAGE), ST_OK);
+        cr_assert_eq(ask(1 + 4 * len, 5, len), ST_LIMIT, "one is used");
+        cr_assert_eq(ask(1 + 4 * len, 4, len), ST_OK);
+        cr_assert_eq(ask(1 + 4 * len, 1, len), ST_LIMIT);
+        cr_assert_eq(rig_used(&rig, 1 + 4 * len, 0), 5);
+    }
+}

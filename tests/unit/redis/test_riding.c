@@ -40,12 +40,6 @@ static bool is_held_back(void)
     return link_of(0)->pushed_bytes < link_of(0)->written_bytes;
 }
 
-static void start(void)
-{
-    rig_start(&rig);
-    RIG_UNTIL(&rig, redis_link_is_up(link_of(0)) && redis_link_is_up(link_of(1)));
-}
-
 /* Held, by a link that is owed nothing. */
 static void hold(struct reservation *r, const struct limit *limits, int len, int64_t images)
 {
@@ -66,7 +60,7 @@ Test(redis_riding, alone_it_leaves_soon)
     struct reservation r;
     int64_t before_us;
 
-    start();
+    rig_start(&rig);
     hold_of_day(&r, 2);
     cr_assert_eq(rig_commit(&rig, rig.q[0], &r, 2), ST_OK, "nobody waits for that");
     cr_assert(is_held_back());
@@ -83,7 +77,7 @@ Test(redis_riding, it_leaves_with_the_next_question)
 {
     struct reservation r, next;
 
-    start();
+    rig_start(&rig);
     hold_of_day(&r, 2);
     cr_assert_eq(rig_commit(&rig, rig.q[0], &r, 2), ST_OK);
     cr_assert(is_held_back());
@@ -98,7 +92,7 @@ Test(redis_riding, a_commit_rides_too)
 {
     struct reservation r;
 
-    start();
+    rig_start(&rig);
     hold_of_day(&r, 2);
     cr_assert_eq(rig_commit(&rig, rig.q[0], &r, -1), ST_OK);
     cr_assert(is_held_back());
@@ -113,7 +107,7 @@ Test(redis_riding, what_gives_back_leaves_at_once)
     struct limit limits[] = {rig_limit(1, LIMIT_DAY, 9000), rig_limit(1, LIMIT_IN_FLIGHT, 9000)};
     struct reservation r;
 
-    start();
+    rig_start(&rig);
     hold_of_day(&r, 2);
     cr_assert_eq(rig_commit(&rig, rig.q[0], &r, 1), ST_OK);
     cr_assert_not(is_held_back(), "an image comes back");
@@ -127,7 +121,7 @@ Test(redis_riding, what_waits_for_the_reply_leaves_at_once)
     struct reservation r;
 
     rig.config.commit = COMMIT_ACKNOWLEDGED;
-    start();
+    rig_start(&rig);
     hold_of_day(&r, 2);
     cr_assert_eq(rig_commit(&rig, rig.q[0], &r, 2), ST_OK);
     cr_assert_not(is_held_back());
@@ -139,7 +133,7 @@ Test(redis_riding, what_the_lease_could_overtake_leaves_at_once)
 {
     struct reservation r;
 
-    start();
+    rig_start(&rig);
     hold_of_day(&r, 2);
     r.parts[0].sure_until_us = quota_now_us(rig.q[0]) + 200000;
     cr_assert_eq(rig_commit(&rig, rig.q[0], &r, 2), ST_OK);
@@ -152,7 +146,7 @@ Test(redis_riding, while_a_reply_is_due_nothing_is_held_back)
     struct reservation r, other;
     struct rig_wait wait, waits;
 
-    start();
+    rig_start(&rig);
     hold_of_day(&r, 1);
     rig_reservation(&other, 1, 0, 1, 9);
     rig_wait_init(&wait);
@@ -174,7 +168,7 @@ Test(redis_riding, many_leave_at_once)
 {
     struct reservation r[12];
 
-    start();
+    rig_start(&rig);
     for (int i = 0; i < 12; i++)
         hold_of_day(&r[i], 1);
     for (int i = 0; i < 12; i++)
@@ -190,7 +184,7 @@ static void die_with_a_charge_held_back(void)
     struct reservation r;
 
     alarm(20);
-    start();
+    rig_start(&rig);
     hold_of_day(&r, 2);
     cr_assert_eq(rig_commit(&rig, rig.q[0], &r, 2), ST_OK);
     if (is_held_back())
