@@ -283,6 +283,19 @@ bool address_prefix_holds(const struct address_prefix *prefix, const struct addr
     return bytes && base_bytes && base_len == len && same_bits(base_bytes, bytes, prefix->bits);
 }
 
+bool address_is_loopback(const struct address *address)
+{
+    struct address copy = *address;
+    size_t len;
+
+    unmap(&copy);
+    const unsigned char *bytes = ip_bytes(&copy, &len);
+
+    if (!bytes)
+        return false;
+    return len == 4 ? bytes[0] == 127 : IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)bytes);
+}
+
 void address_mask(struct address *address, int v4_bits, int v6_bits)
 {
     size_t len;

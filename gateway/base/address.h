@@ -48,5 +48,7 @@ struct address_prefix {
 MUST_CHECK enum status address_prefix_parse(struct text t, struct address_prefix *out);
 /* IPv4-mapped IPv6 addresses count as IPv4.  A Unix peer matches no prefix. */
 bool address_prefix_holds(const struct address_prefix *prefix, const struct address *address);
+/* Of this machine, by way of its loopback: 127.0.0.0/8, ::1.  A Unix peer is not. */
+bool address_is_loopback(const struct address *address);
 /* Clears all but the first v4 or v6 bits and the port; an IPv4-mapped address becomes an IPv4 one. */
 void address_mask(struct address *address, int v4_bits, int v6_bits);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "net/pacing.h"
 
 /* So that a flood of connections leaves room for the requests of those that are there. */
 #define ACCEPTS_PER_TURN  64
@@ -98,13 +99,16 @@ static void set_option(int fd, int level, int name, int value)
     setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-static void set_options(int fd, int family, bool is_shared)
+static void set_options(int fd, const struct address *at, bool is_shared)
 {
+    int family = at->sa.sa_family;
+
     if (family == AF_UNIX)
         return;
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     set_option(fd, SOL_SOCKET, SO_REUSEPORT, is_shared);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    pacing_avoid(fd, at);
     if (family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 }
@@ -118,7 +122,7 @@ static int listen_on(const struct address *at, bool is_shared)
         return -1;
     if (at->sa.sa_family == AF_UNIX)
         unlink_socket(at->un.sun_path);
-    set_options(fd, at->sa.sa_family, is_shared);
+    set_options(fd, at, is_shared);
     if (bind(fd, &at->sa, at->len) == 0 && listen(fd, SOMAXCONN) == 0)
         return fd;
     int error = errno;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "net/pacing.h"
 
 /* The kernel takes one piece sooner than several, by more than it costs to copy so much. */
 #define JOIN_BYTES ((size_t)2048)
@@ -246,6 +247,7 @@ enum status stream_connect(struct stream *s, struct loop *loop, const struct add
         return ST_UNAVAILABLE;
     if (to->sa.sa_family != AF_UNIX)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    pacing_avoid(fd, to);
     int error = connect(fd, &to->sa, to->len) == 0 ? 0 : errno;
 
     if (error && error != EINPROGRESS) {

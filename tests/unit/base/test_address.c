@@ -177,6 +177,27 @@ Test(address, bad_prefixes)
         cr_assert_eq(address_prefix_parse(text_of(bad[i]), &prefix), ST_INVALID, "%s", bad[i]);
 }
 
+Test(address, loopback)
+{
+    static const struct {
+        const char *address;
+        bool is_loopback;
+    } cases[] = {
+        {"127.0.0.1:1", true},  {"127.255.0.9:1", true},
+        {"[::1]:1", true},      {"[::ffff:127.0.0.1]:1", true},
+        {"128.0.0.1:1", false}, {"10.127.0.1:1", false},
+        {"[::2]:1", false},     {"[::]:1", false},
+        {"0.0.0.0:1", false},   {"unix:/run/x.sock", false},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct address address;
+
+        cr_assert_eq(address_parse(text_of(cases[i].address), &address), ST_OK);
+        cr_assert_eq(address_is_loopback(&address), cases[i].is_loopback, "%s", cases[i].address);
+    }
+}
+
 Test(address, masks)
 {
     static const struct {

@@ -94,6 +94,43 @@ Test(listener, accepts)
     close(fd);
 }
 
+static void expect_congestion(int fd, const char *name)
+{
+    char found[16] = "";
+    socklen_t len = sizeof(found);
+
+    cr_assert_eq(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, found, &len), 0);
+    cr_assert_str_eq(found, name);
+}
+
+Test(listener, connections_over_the_loopback_are_not_paced)
+{
+    listen_at("127.0.0.1:0");
+    int fd = connect_to(listener_address(listener));
+
+    turn_until(1);
+    expect_congestion(last_fd, "reno");
+    close(fd);
+}
+
+Test(listener, others_are_as_the_machine_has_them)
+{
+    char usual[16] = "";
+    socklen_t len = sizeof(usual);
+    struct address to;
+
+    listen_at("0.0.0.0:0");
+    cr_assert_eq(address_parse(TEXT("127.0.0.1:0"), &to), ST_OK);
+    ((struct sockaddr_in *)&to.sa)->sin_port =
+        ((const struct sockaddr_in *)&listener_address(listener)->sa)->sin_port;
+    int fd = connect_to(&to);
+
+    cr_assert_eq(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, usual, &len), 0);
+    turn_until(1);
+    expect_congestion(last_fd, usual);
+    close(fd);
+}
+
 Test(listener, workers_share_a_port)
 {
     struct listener *second;

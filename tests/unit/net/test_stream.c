@@ -221,6 +221,11 @@ Test(stream, connects_later)
     cr_assert_eq(s.ready, on_ready);
     cr_assert_eq(getsockopt(s.fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &len), 0);
     cr_assert_neq(no_delay, 0);
+    char congestion[16] = "";
+
+    len = sizeof(congestion);
+    cr_assert_eq(getsockopt(s.fd, IPPROTO_TCP, TCP_CONGESTION, congestion, &len), 0);
+    cr_assert_str_eq(congestion, "reno", "not paced over the loopback");
     cr_assert_eq(write_text(&s, "x"), ST_OK);
     op_cancel(&op);
     cr_assert(stream_is_open(&s), "cancelling afterwards is harmless");
