@@ -81,6 +81,12 @@ def core_busy_ns(cores):
     return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
+def congestion_control():
+    """Of TCP.  With "bbr" the kernel paces by timers what a program sends, over the loopback, too, where it was not told otherwise."""
+    with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="utf-8") as file:
+        return file.read().strip()
+
+
 def rss_bytes(process):
     with open(f"/proc/{process}/status", encoding="utf-8") as file:
         for line in file:

@@ -5,7 +5,7 @@
   run.py                    all of tests/bench/scenarios/*.py, but for those that must be named
   run.py NAME...            these
   run.py --list             their names
-ROUNDS   slices of each system, at least 3 (7);  SECONDS  length of a slice (0.8);  QUICK=1  a try of the suite itself
+ROUNDS   at least 3 (7), and SECONDS of each system in each of them (0.8), most in four slices;  QUICK=1  a try of the suite
 MELTGUARD_BUILD  the folder of the programs (build)
 Ends with 1 where a system did not answer as it must, or meltguard is over a limit."""
 import argparse
@@ -102,6 +102,7 @@ def machine():
                 model = text.split(":", 1)[1].strip()
                 break
     return {"processor": model, "cores": os.cpu_count(), "kernel": platform.release(),
+            "congestion_control": lab.congestion_control(),
             "nginx": first_line("nginx", "-v").split("/")[-1],
             "haproxy": first_line("haproxy", "-v").split(" ")[2:3],
             "redis": first_line("redis-server", "--version").split(" ")[2:3],
@@ -126,7 +127,7 @@ def keep(outcomes, about, name):
     with open(numbers, "w", encoding="utf-8") as file:
         json.dump(whole, file, indent=1, ensure_ascii=False)
         file.write("\n")
-    line = (f"{about['processor']}, {about['cores']} cores, Linux {about['kernel']}; nginx {about['nginx']}; "
+    line = (f"{about['processor']}, {about['cores']} cores, Linux {about['kernel']}, {about['congestion_control']}; nginx {about['nginx']}; "
             f"{ROUNDS} rounds, {about['when'][:10]}")
     with open(picture, "w", encoding="utf-8") as file:
         file.write(plot.svg(outcomes, line))

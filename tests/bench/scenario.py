@@ -107,14 +107,16 @@ class Race(Scenario):
     """load: options of the load.  expects: the statuses that may come."""
     load = {}
     expects = (200,)
-    is_counted = False          # slices end after so many requests (load["requests"]), not after SECONDS
+    is_counted = False          # slices end after so many requests (load["requests"]), not after some seconds
+    # A ratio wants many short slices: a core's speed may change within seconds.  A latency's p99 wants long ones.
+    cuts = 4                    # of each of the ROUNDS and of its SECONDS
 
     def measure(self, lab, running, outcome):
         self.prepare(lab, running, outcome)
         for system in running:
             self.warm_up(system)
         slices = {system.name: [] for system in running}
-        for i in range(ROUNDS):
+        for i in range(ROUNDS * self.cuts):
             for system in running if i % 2 == 0 else reversed(running):
                 slices[system.name].append(self.slice(lab, system, i, outcome))
         self.tell_disturbance(slices, outcome)
@@ -142,7 +144,7 @@ class Race(Scenario):
         laboratory.load(system.address, header=system.headers, seconds=0.3, **options)
 
     def slice_options(self, i):
-        return dict(self.load) if self.is_counted else {**self.load, "seconds": SECONDS}
+        return dict(self.load) if self.is_counted else {**self.load, "seconds": SECONDS / self.cuts}
 
     def slice(self, lab, system, i, outcome):
         cpu, redis, busy = system.cpu_ns(), lab.redis_cpu_ns(), laboratory.core_busy_ns(laboratory.TEST_CORE)

@@ -16,6 +16,7 @@ class Latency(Race):
     systems = (Direct, Nginx, Haproxy, NginxLua, MeltguardRedis, Meltguard)
     goals = {"meltguard-redis": {"p50": 60 / 107, "p99": 150 / 340}}
     load = {"rate": 2000}
+    cuts = 1
 
     def judge(self, system, mine, slices):
         added, goals = self.added(mine, slices), self.goals_here(system, slices)

@@ -4,7 +4,6 @@ from systems import HaproxyLimit, Meltguard, MeltguardRedis, Nginx, NginxLua
 
 ACCOUNTS = 5_000 if IS_QUICK else 100_000
 EACH, LIMIT = 5, 3
-SLICE = ACCOUNTS * EACH // ROUNDS
 
 
 class Mixed(Race):
@@ -20,8 +19,10 @@ class Mixed(Race):
 
     def slice_options(self, i):
         """Each slice goes on in the order where the last one ended; the last one takes what is left."""
-        rest = ACCOUNTS * EACH - SLICE * (ROUNDS - 1)
-        return {**self.load, "skip": i * SLICE, "requests": SLICE if i < ROUNDS - 1 else rest}
+        slices = ROUNDS * self.cuts
+        size = ACCOUNTS * EACH // slices
+        rest = ACCOUNTS * EACH - size * (slices - 1)
+        return {**self.load, "skip": i * size, "requests": size if i < slices - 1 else rest}
 
     def judge(self, system, mine, slices):
         own, base = (sum(one.cpu_us * one.answered for one in some) for some in (mine, slices[Nginx.name]))
