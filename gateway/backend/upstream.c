@@ -186,7 +186,10 @@ static bool may_read(struct upstream *u)
         u->read_turn = turn;
         u->reads = 0;
     }
-    return u->reads++ < READS_PER_TURN;
+    if (u->reads++ < READS_PER_TURN)
+        return true;
+    stream_want(&u->stream, u->stream.wanted);
+    return false;
 }
 
 /* Looks for a head in the last `len` bytes of the slab. */

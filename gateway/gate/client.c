@@ -111,7 +111,8 @@ static enum status wait_with(struct client *c, enum status (*step)(struct client
     return ST_PENDING;
 }
 
-/* Read interest is dropped where bytes come that nobody waits for, so a wait for bytes begins by asking for it. */
+/* After a read that found none.  Read interest is dropped where bytes come that nobody waits for, so a wait for bytes begins
+ * by asking for it. */
 static enum status wait_for_bytes(struct client *c, enum status (*step)(struct client *c),
                                   struct op *op)
 {
@@ -206,6 +207,8 @@ enum status client_await_head(struct client *c, struct op *op)
     http_parser_init(&c->slab->parser, HTTP_REQUESTS, &c->gate->limits);
     http_parser_next(&c->slab->parser, &c->slab->head);
     st = parse_head(c);
+    if (st == ST_PENDING)
+        st = head_step(c);
     return st == ST_PENDING ? wait_for_bytes(c, head_step, op) : st;
 }
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stream.c - streams over sockets, and the calls that all kinds share.      Runs on: the loop's thread.
+ * Events are edge-triggered: the kernel tells of what comes, and does not look at each socket once more to find that it has
+ * been read.  A read that got less than it asked for has read all bytes; of the end behind them epoll told with them
+ * (EV_CLOSED), but not of a reset, so who waits for more reads until there is nothing.  Where something may be left, the
+ * kernel is asked anew by taking the event out and in again.
  * The read event stays in epoll while reading is not wanted, until it fires for nothing: then it is taken out.  So a short
  * loss of interest costs no system call.  A write event is there only while writing is wanted, to keep idle streams small;
  * while connecting it is the one that tells how that went. */
@@ -35,18 +39,6 @@ static ssize_t receive_now(int fd, void *buf, size_t size)
 static ssize_t send_now(int fd, const void *buf, size_t len, int flags)
 {
     return syscall(SYS_sendto, fd, buf, len, flags, NULL, 0);
-}
-
-static enum status socket_read(struct stream *s, void *buf, size_t size, size_t *out_len)
-{
-    ssize_t len = receive_now(s->fd, buf, size);
-
-    if (len < 0)
-        return status_of_transfer(errno);
-    if (len == 0)
-        return ST_CLOSED;
-    *out_len = (size_t)len;
-    return ST_OK;
 }
 
 /* All of it in one piece in buf; 0: it is too long, or nothing. */
@@ -98,7 +90,8 @@ static void on_readable(evutil_socket_t fd, short what, void *owner)
     struct stream *s = owner;
 
     UNUSED(fd);
-    UNUSED(what);
+    s->is_unread = true;
+    s->is_ended = s->is_ended || (what & EV_CLOSED);
     if (s->wanted & STREAM_READ)
         s->ready(s, STREAM_READ);
     else
@@ -118,11 +111,36 @@ static void on_writable(evutil_socket_t fd, short what, void *owner)
 static bool watch(struct stream *s, void **event, short what, event_callback_fn callback)
 {
     if (!*event)
-        *event = event_new(loop_base(s->loop), s->fd, what | EV_PERSIST, callback, s);
+        *event = event_new(loop_base(s->loop), s->fd, what | EV_PERSIST | EV_ET, callback, s);
     if (*event && (event_pending(*event, what, NULL) || event_add(*event, NULL) == 0))
         return true;
     log_event(LOG_ERROR, "stream_watch_failed", "fd=%d", s->fd);
     return false;
+}
+
+/* Has the kernel tell of what is there, too. */
+static void watch_reading(struct stream *s)
+{
+    if (s->is_unread && s->read_event)
+        event_del(s->read_event);
+    s->is_unread = !watch(s, &s->read_event, EV_READ | EV_CLOSED, on_readable);
+}
+
+static enum status socket_read(struct stream *s, void *buf, size_t size, size_t *out_len)
+{
+    ssize_t len = receive_now(s->fd, buf, size);
+
+    if (len < 0) {
+        s->is_unread = false;
+        return status_of_transfer(errno);
+    }
+    s->is_unread = len == 0 || (size_t)len == size || s->is_ended;
+    if (len == 0)
+        return ST_CLOSED;
+    if (s->is_unread && (s->wanted & STREAM_READ))
+        watch_reading(s);
+    *out_len = (size_t)len;
+    return ST_OK;
 }
 
 static void drop(void **event)
@@ -136,9 +154,9 @@ static void socket_want(struct stream *s, unsigned what)
 {
     unsigned added = what & ~s->wanted;
 
-    s->wanted = (uint16_t)what;
-    if (added & STREAM_READ)
-        watch(s, &s->read_event, EV_READ, on_readable);
+    s->wanted = (uint8_t)what;
+    if ((added & STREAM_READ) || ((what & STREAM_READ) && s->is_unread))
+        watch_reading(s);
     if (added & STREAM_WRITE)
         watch(s, &s->write_event, EV_WRITE, on_writable);
     else if (!(what & STREAM_WRITE))
@@ -182,6 +200,8 @@ void stream_open(struct stream *s, struct loop *loop, int fd)
     s->loop = loop;
     s->wanted = 0;
     s->is_holding = false;
+    s->is_unread = false;
+    s->is_ended = false;
     s->fd = fd;
     s->read_event = NULL;
     s->write_event = NULL;

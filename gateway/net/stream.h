@@ -2,7 +2,9 @@
 /* stream.h - a connected byte stream: a socket, TLS over one (tls.h), or one end of an in-memory pair (tests).
  *
  * Try first, wait after: the owner reads and writes when it has cause to, and asks to be told only when that was
- * answered ST_PENDING.  Read interest is a persistent event and is kept on; write interest exists after a short write. */
+ * answered ST_PENDING.  Read interest is a persistent event and is kept on; write interest exists after a short write.
+ * What came is told once: an owner that leaves it there asks anew by stream_want().  What a read left is told again; but
+ * not a reset that came right behind the bytes of a read: a wait for more begins with a read that finds none. */
 #pragma once
 
 #include <sys/uio.h>
@@ -30,9 +32,11 @@ struct stream {
     /* Set by the owner before the first stream_want(), and left alone by stream_open() and stream_connect(): what was
      * wanted is now possible (errors count as both).  May close the stream and free its owner. */
     void (*ready)(struct stream *s, unsigned what);
-    uint16_t wanted;                /* STREAM_READ | STREAM_WRITE */
-    bool is_holding;                /* stream_hold() */
-    int fd;                         /* -1 for an in-memory stream */
+    uint8_t wanted;  /* STREAM_READ | STREAM_WRITE */
+    bool is_holding; /* stream_hold() */
+    bool is_unread;  /* socket: it may have bytes of which no new event will tell */
+    bool is_ended;   /* socket: the other side's FIN has come, perhaps behind bytes */
+    int fd;          /* -1 for an in-memory stream */
     void *read_event, *write_event; /* owned by the implementation */
     const char *why;                /* TLS: what went wrong, for the log; a literal, or NULL */
     struct stream *other;           /* in-memory pair */
@@ -62,8 +66,8 @@ static inline void stream_hold(struct stream *s, bool holds)
 }
 /* Sends what was held. */
 void stream_push(struct stream *s);
-/* Sets the whole interest; 0 for none.  Where the kernel has no memory for it (logged), ready() is not called: as with a
- * silent other side, the owner's deadline ends that. */
+/* Sets the whole interest; 0 for none.  What is possible already is told, too.  Where the kernel has no memory for it
+ * (logged), ready() is not called: as with a silent other side, the owner's deadline ends that. */
 void stream_want(struct stream *s, unsigned what);
 /* ready() need not be called before so many bytes can be read; the end of the connection is told all the same.  A hint:
  * a socket heeds it, other streams do not. */

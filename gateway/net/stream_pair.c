@@ -91,7 +91,7 @@ static enum status pair_write(struct stream *s, const struct iovec *iov, int iov
 
 static void pair_want(struct stream *s, unsigned what)
 {
-    s->wanted = (uint16_t)what;
+    s->wanted = (uint8_t)what;
     ring(s);
 }
 

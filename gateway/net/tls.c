@@ -197,8 +197,7 @@ static void update_interest(struct tls_session *session)
     unsigned raw = (wanted & STREAM_READ ? session->read_on : 0U) |
                    (wanted & STREAM_WRITE ? session->write_on : 0U);
 
-    if (session->raw.wanted != raw)
-        stream_want(&session->raw, raw);
+    stream_want(&session->raw, raw);
 }
 
 static struct tls_session *session_of(const struct stream *s)
@@ -301,7 +300,7 @@ static void tls_want(struct stream *s, unsigned what)
 {
     struct tls_session *session = session_of(s);
 
-    s->wanted = (uint16_t)what;
+    s->wanted = (uint8_t)what;
     update_interest(session);
     if ((what & STREAM_READ) && SSL_has_pending(session->ssl))
         loop_at_next_turn(s->loop, &session->bell);

@@ -102,6 +102,81 @@ Test(stream, read_interest_may_come_and_go)
     cr_assert_eq(ready_calls, 1);
 }
 
+static void turn_and_expect(int calls, const char *what)
+{
+    ready_calls = 0;
+    loop_run_once(loop, 0);
+    cr_assert_eq(ready_calls, calls, "%s: %d calls", what, ready_calls);
+}
+
+Test(stream, tells_again_of_bytes_that_a_read_left)
+{
+    stream_want(&b, STREAM_READ);
+    cr_assert_eq(write_text(&a, "12345"), ST_OK);
+    turn_and_expect(1, "bytes came");
+    cr_assert_eq(read_status(&b), ST_OK);
+    turn_and_expect(1, "one is left");
+    cr_assert_eq(read_status(&b), ST_OK);
+    turn_and_expect(0, "none is left");
+    cr_assert_eq(write_text(&a, "1234"), ST_OK);
+    turn_and_expect(1, "others came");
+    cr_assert_eq(read_status(&b), ST_OK, "all of them, but that cannot be seen");
+    turn_and_expect(0, "none is left");
+    cr_assert_eq(read_status(&b), ST_PENDING);
+}
+
+Test(stream, tells_again_who_asks_again)
+{
+    stream_want(&b, STREAM_READ);
+    cr_assert_eq(write_text(&a, "x"), ST_OK);
+    turn_and_expect(1, "a byte");
+    turn_and_expect(0, "it was told");
+    stream_want(&b, STREAM_READ);
+    turn_and_expect(1, "asked anew");
+    cr_assert_eq(read_status(&b), ST_OK);
+    stream_want(&b, STREAM_READ);
+    turn_and_expect(0, "it was read");
+}
+
+Test(stream, tells_of_the_end_that_came_with_bytes)
+{
+    stream_want(&b, STREAM_READ);
+    cr_assert_eq(write_text(&a, "x"), ST_OK);
+    stream_shut_write(&a);
+    turn_and_expect(1, "a byte and the end");
+    cr_assert_eq(read_status(&b), ST_OK);
+    turn_and_expect(1, "the end");
+    cr_assert_eq(read_status(&b), ST_CLOSED);
+    turn_and_expect(0, "the end was read");
+    stream_want(&b, 0);
+    stream_want(&b, STREAM_READ);
+    turn_and_expect(1, "who asks anew is told anew");
+}
+
+Test(stream, tells_of_the_end_that_came_after_bytes_were_told)
+{
+    stream_want(&b, STREAM_READ);
+    cr_assert_eq(write_text(&a, "x"), ST_OK);
+    turn_and_expect(1, "a byte");
+    stream_shut_write(&a);
+    cr_assert_eq(read_status(&b), ST_OK);
+    turn_and_expect(1, "the end");
+}
+
+Test(stream, tells_of_bytes_that_came_while_nobody_wanted_them)
+{
+    stream_want(&b, STREAM_READ);
+    cr_assert_eq(write_text(&a, "x"), ST_OK);
+    turn_and_expect(1, "a byte");
+    stream_want(&b, 0);
+    stream_want(&b, STREAM_READ);
+    turn_and_expect(1, "it was not read");
+    cr_assert_eq(read_status(&b), ST_OK);
+    stream_want(&b, 0);
+    stream_want(&b, STREAM_READ);
+    turn_and_expect(0, "it was read");
+}
+
 /* Fills the socket; the number of bytes taken. */
 static size_t fill(struct stream *s)
 {
