@@ -420,6 +420,10 @@ class Shipped(Case):
                 answer = gate.fetch("POST", PATH, ASK, bearer(fresh("token")))
                 self.assertAdmitted(answer)
 
+    def check(self, path):
+        done = subprocess.run([MELTGUARD, "--config", path, "--check"], capture_output=True, text=True, timeout=20, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_configurations(self):
         folder = os.path.join(self.ROOT, "conf")
         names = sorted(name for name in os.listdir(folder)
@@ -427,6 +431,13 @@ class Shipped(Case):
         self.assertTrue(names)
         for name in names:
             with self.subTest(name=name):
-                done = subprocess.run([MELTGUARD, "--config", os.path.join(folder, name), "--check"],
-                                      capture_output=True, text=True, timeout=20, check=False)
-                self.assertEqual(done.returncode, 0, done.stderr)
+                self.check(os.path.join(folder, name))
+
+    def test_configuration_of_the_container(self):
+        """Its policies lie where the image has them."""
+        with open(os.path.join(self.ROOT, "docker", "meltguard.yaml"), encoding="utf-8") as file:
+            text = file.read().replace("/usr/local/share/meltguard", self.ROOT)
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            self.check(file.name)
