@@ -116,7 +116,7 @@ e2e: all ## end-to-end tests alone; ONLY=quota or ONLY=test_quota.Class.test_nam
 	$(Q)MELTGUARD_BUILD=$(B) tests/tools/test.sh e2e
 
 asan: ## every test, with AddressSanitizer and UndefinedBehaviorSanitizer
-	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined OPT='-O1 -g' test
+	$(Q)LSAN_OPTIONS=suppressions=$(CURDIR)/tests/tools/lsan.supp $(MAKE) B=$(B)/asan SAN=address,undefined OPT='-O1 -g' test
 
 tsan: ## the end-to-end tests, with ThreadSanitizer
 	$(Q)$(MAKE) B=$(B)/tsan SAN=thread OPT='-O1 -g' e2e
