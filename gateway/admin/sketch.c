@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sketch.c - Space-Saving over accounts.      Runs on: worker.
- * A heap gives the least counter, a map finds an account's: a charge costs one look-up and a few moves. */
+ * A heap gives the least counter, a hash table finds an account's: a charge costs one look-up and a few moves.  Where
+ * there are more accounts than counters, nearly every charge takes a name out and puts one in. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "admin/top.h"
-
-static struct text key_of(const struct map_node *node)
-{
-    const struct top_entry *entry = container_of(node, const struct top_entry, node);
-
-    return (struct text){(const char *)entry->account.digest.bytes,
-                         sizeof(entry->account.digest.bytes)};
-}
-
-static struct text digest_text(const struct account *account)
-{
-    return (struct text){(const char *)account->digest.bytes, sizeof(account->digest.bytes)};
-}
 
 /* --- the heap ----------------------------------------------------------------------------------------------------------- */
 
@@ -54,6 +43,74 @@ static void sink(struct top_sketch *sketch, int at, struct top_place place)
     put(sketch, at, place);
 }
 
+/* --- the table: linear probing; what is taken out leaves no hole (Knuth, volume 3, 6.4, algorithm R) ------------------------ */
+
+/* A digest is of a hash that nobody can aim with. */
+static uint32_t hash_of(const struct account *account)
+{
+    uint32_t hash;
+
+    memcpy(&hash, account->digest.bytes, sizeof(hash));
+    return hash;
+}
+
+static uint32_t home_of(uint32_t hash)
+{
+    return hash % TOP_SLOTS;
+}
+
+static uint32_t slot_after(uint32_t slot)
+{
+    return (slot + 1) % TOP_SLOTS;
+}
+
+static void put_in_slot(struct top_sketch *sketch, uint32_t slot, struct top_slot content)
+{
+    sketch->slots[slot] = content;
+    sketch->slot_of[content.entry] = (uint16_t)slot;
+}
+
+/* -1: it has none. */
+static int find(const struct top_sketch *sketch, const struct account *account)
+{
+    uint32_t hash = hash_of(account);
+
+    for (uint32_t at = home_of(hash); sketch->slots[at].is_taken; at = slot_after(at)) {
+        struct top_slot slot = sketch->slots[at];
+
+        if (slot.hash == hash && memcmp(&sketch->entries[slot.entry].account.digest,
+                                        &account->digest, sizeof(account->digest)) == 0)
+            return slot.entry;
+    }
+    return -1;
+}
+
+static void add_slot(struct top_sketch *sketch, const struct account *account, int entry)
+{
+    uint32_t hash = hash_of(account);
+    uint32_t at = home_of(hash);
+
+    while (sketch->slots[at].is_taken)
+        at = slot_after(at);
+    put_in_slot(sketch, at, (struct top_slot){hash, (uint16_t)entry, true});
+}
+
+static void remove_slot(struct top_sketch *sketch, int entry)
+{
+    uint32_t hole = sketch->slot_of[entry];
+
+    for (uint32_t at = slot_after(hole); sketch->slots[at].is_taken; at = slot_after(at)) {
+        uint32_t from_home = (at - home_of(sketch->slots[at].hash)) % TOP_SLOTS;
+        uint32_t from_hole = (at - hole) % TOP_SLOTS;
+
+        if (from_home < from_hole)
+            continue;
+        put_in_slot(sketch, hole, sketch->slots[at]);
+        hole = at;
+    }
+    sketch->slots[hole].is_taken = false;
+}
+
 /* --- the sketch --------------------------------------------------------------------------------------------------------- */
 
 static void begin_day(struct top_sketch *sketch, int64_t day)
@@ -68,7 +125,7 @@ static void begin_day(struct top_sketch *sketch, int64_t day)
 static void name(struct top_sketch *sketch, int entry, const struct account *account)
 {
     sketch->entries[entry].account = *account;
-    map_insert(&sketch->by_digest, &sketch->entries[entry].node);
+    add_slot(sketch, account, entry);
 }
 
 static int take_new(struct top_sketch *sketch, const struct account *account)
@@ -85,7 +142,7 @@ static int take_least(struct top_sketch *sketch, const struct account *account)
 {
     int entry = sketch->heap[0].entry;
 
-    map_remove(&sketch->by_digest, &sketch->entries[entry].node);
+    remove_slot(sketch, entry);
     sketch->entries[entry].error = sketch->heap[0].images;
     name(sketch, entry, account);
     return entry;
@@ -94,13 +151,11 @@ static int take_least(struct top_sketch *sketch, const struct account *account)
 /* -1: there is none, and who was only seen displaces nobody. */
 static int entry_for(struct top_sketch *sketch, const struct account *account, int64_t images)
 {
-    struct map_node *node = map_find(&sketch->by_digest, digest_text(account));
+    int entry = find(sketch, account);
 
-    if (node) {
-        struct top_entry *entry = container_of(node, struct top_entry, node);
-
-        entry->account = *account;
-        return (int)(entry - sketch->entries);
+    if (entry >= 0) {
+        sketch->entries[entry].account = *account;
+        return entry;
     }
     if (sketch->len < TOP_LEN)
         return take_new(sketch, account);
@@ -113,8 +168,10 @@ enum status top_sketch_init(struct top_sketch *sketch)
         .entries = calloc(TOP_LEN, sizeof(*sketch->entries)),
         .heap = calloc(TOP_LEN, sizeof(*sketch->heap)),
         .places = calloc(TOP_LEN, sizeof(*sketch->places)),
+        .slot_of = calloc(TOP_LEN, sizeof(*sketch->slot_of)),
+        .slots = calloc(TOP_SLOTS, sizeof(*sketch->slots)),
     };
-    if (sketch->entries && sketch->heap && sketch->places && !map_init(&sketch->by_digest, key_of))
+    if (sketch->entries && sketch->heap && sketch->places && sketch->slot_of && sketch->slots)
         return ST_OK;
     top_sketch_fini(sketch);
     return ST_NOMEM;
@@ -122,10 +179,11 @@ enum status top_sketch_init(struct top_sketch *sketch)
 
 void top_sketch_fini(struct top_sketch *sketch)
 {
-    map_fini(&sketch->by_digest);
     free(sketch->entries);
     free(sketch->heap);
     free(sketch->places);
+    free(sketch->slot_of);
+    free(sketch->slots);
     *sketch = (struct top_sketch){.len = 0};
 }
 

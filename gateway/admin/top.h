@@ -13,14 +13,13 @@
  * is how the admin API knows the tier of an account that a front proxy named. */
 #pragma once
 
-#include "base/map.h"
 #include "core/account.h"
 #include "net/mailbox.h"
 
-#define TOP_LEN 1024
+#define TOP_LEN   1024
+#define TOP_SLOTS 2048 /* a power of two */
 
 struct top_entry {
-    struct map_node node;
     struct account account; /* zone, tier and team belong to the generation */
     int generation;
     int64_t images; /* today; in a sketch it is the heap that has them */
@@ -33,6 +32,14 @@ struct top_place {
     int entry;
 };
 
+/* Of a hash table without chains: finds who is in, and mostly who is not, without a look at the entries, which are many
+ * lines of the cache. */
+struct top_slot {
+    uint32_t hash; /* of the account's digest */
+    uint16_t entry;
+    bool is_taken;
+};
+
 /* One thread's. */
 struct top_sketch {
     int64_t day;
@@ -40,7 +47,8 @@ struct top_sketch {
     struct top_entry *entries; /* owned: TOP_LEN */
     struct top_place *heap;    /* owned: the least images first */
     uint16_t *places;          /* owned: where in the heap each entry is */
-    struct map by_digest;
+    uint16_t *slot_of;         /* owned: which slot each entry has */
+    struct top_slot *slots;    /* owned: TOP_SLOTS, half of them free */
 };
 
 MUST_CHECK enum status top_sketch_init(struct top_sketch *sketch);
@@ -70,7 +78,7 @@ void top_add(struct top *top, int worker, const struct account *account, int gen
 /* Of one sketch, or of several together. */
 struct top_list {
     int len;
-    struct top_entry *entries; /* owned: most images first; node means nothing */
+    struct top_entry *entries; /* owned: most images first */
     int64_t least;             /* so many images an account may have had that is not in it */
 };
 void top_list_free(struct top_list *list);
