@@ -2,7 +2,7 @@
 /* client.c - one accepted connection.      Runs on: worker.
  * At most one op is pending, and `step` carries it on.  What the socket tells while nothing is waited for is only noted:
  * bytes sent ahead go to the slab once, then read interest is dropped until the answer is out. */
-#include "gate/client.h"
+#include "gate/client_out.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +28,7 @@ static void client_close(struct client *c)
     struct gate *gate = c->gate;
 
     ASSERT(!c->req);
+    client_write_gathered(c);
     if (c->must_reset)
         stream_reset(&c->stream);
     else
@@ -66,22 +67,21 @@ static void linger_read(struct client *c)
     client_close(c);
 }
 
-/* Nothing more can be said to it. */
-static void mark_gone(struct client *c)
+void client_mark_gone(struct client *c)
 {
     c->is_gone = true;
     c->must_close = true;
     c->backlog_len = 0;
+    client_drop_gathered(c);
     stream_close(&c->stream);
     timer_clear(&c->timer);
 }
 
-/* As an event, not inside a call of the request, which would find out by itself. */
-static void client_lost(struct client *c)
+void client_lost(struct client *c)
 {
     struct op *op = c->op;
 
-    mark_gone(c);
+    client_mark_gone(c);
     c->op = NULL;
     c->step = NULL;
     if (!c->req)
@@ -102,7 +102,7 @@ static void wait_cancel(struct op *op)
     c->step = NULL;
 }
 
-static enum status wait_with(struct client *c, enum status (*step)(struct client *c), struct op *op)
+enum status client_wait_with(struct client *c, enum status (*step)(struct client *c), struct op *op)
 {
     c->op = op;
     c->step = step;
@@ -118,7 +118,7 @@ static enum status wait_for_bytes(struct client *c, enum status (*step)(struct c
 {
     if (!(c->stream.wanted & STREAM_READ))
         stream_want(&c->stream, c->stream.wanted | STREAM_READ);
-    return wait_with(c, step, op);
+    return client_wait_with(c, step, op);
 }
 
 static void run_step(struct client *c)
@@ -340,105 +340,6 @@ static void read_ahead(struct client *c)
     request_client_half_closed(c->req);
 }
 
-/* --- writing ------------------------------------------------------------------------------------------------------------ */
-
-static void write_timer_set(struct client *c)
-{
-    struct gate *gate = c->gate;
-
-    timer_set(gate->loop, &c->timer,
-              loop_now_us(gate->loop) + gate->config->write_timeout_ms * 1000);
-}
-
-static bool backlog_add(struct client *c, const char *bytes, size_t len)
-{
-    if (c->backlog_at + c->backlog_len + len > c->backlog_size) {
-        size_t size = MAX(c->backlog_len + len, (size_t)4096);
-        char *grown = malloc(size);
-
-        if (!grown)
-            return false;
-        if (c->backlog_len)
-            memcpy(grown, c->backlog + c->backlog_at, c->backlog_len);
-        free(c->backlog);
-        c->backlog = grown;
-        c->backlog_size = size;
-        c->backlog_at = 0;
-    }
-    memcpy(c->backlog + c->backlog_at + c->backlog_len, bytes, len);
-    c->backlog_len += len;
-    return true;
-}
-
-void client_send(struct client *c, const struct iovec *iov, int iov_len)
-{
-    size_t sent = 0;
-    bool had_backlog = c->backlog_len > 0;
-    enum status st = ST_OK;
-
-    if (c->is_gone)
-        return;
-    if (!had_backlog)
-        st = stream_write(&c->stream, iov, iov_len, &sent);
-    if (st == ST_PENDING)
-        sent = 0;
-    else if (st != ST_OK) {
-        mark_gone(c);
-        return;
-    }
-    for (int i = 0; i < iov_len; i++) {
-        size_t part = MIN(sent, iov[i].iov_len);
-
-        sent -= part;
-        if (part < iov[i].iov_len &&
-            !backlog_add(c, (const char *)iov[i].iov_base + part, iov[i].iov_len - part)) {
-            mark_gone(c);
-            return;
-        }
-    }
-    if (c->backlog_len && !had_backlog) {
-        stream_want(&c->stream, c->stream.wanted | STREAM_WRITE);
-        write_timer_set(c);
-    }
-}
-
-static void write_backlog(struct client *c)
-{
-    struct iovec iov = {c->backlog + c->backlog_at, c->backlog_len};
-    size_t sent = 0;
-    enum status st = stream_write(&c->stream, &iov, 1, &sent);
-
-    if (st == ST_PENDING)
-        return;
-    if (st != ST_OK) {
-        client_lost(c);
-        return;
-    }
-    c->backlog_at += sent;
-    c->backlog_len -= sent;
-    if (c->backlog_len) {
-        write_timer_set(c);
-        return;
-    }
-    free(c->backlog);
-    c->backlog = NULL;
-    c->backlog_at = c->backlog_size = 0;
-    timer_clear(&c->timer);
-    stream_want(&c->stream, c->stream.wanted & ~(unsigned)STREAM_WRITE);
-}
-
-static enum status flush_step(struct client *c)
-{
-    return c->backlog_len ? ST_PENDING : ST_OK;
-}
-
-enum status client_flush(struct client *c, struct op *op)
-{
-    if (c->is_gone)
-        return ST_CLOSED;
-    return c->backlog_len ? wait_with(c, flush_step, op) : ST_OK;
-}
-
 /* --- a life ------------------------------------------------------------------------------------------------------------- */
 
 static void on_ready(struct stream *stream, unsigned what)
@@ -451,15 +352,15 @@ static void on_ready(struct stream *stream, unsigned what)
         return;
     }
     if ((what & STREAM_WRITE) && c->backlog_len)
-        write_backlog(c);
-    if (c->is_gone || !stream_is_open(stream))
+        client_write_backlog(c);
+    if (c->is_gone || c->is_lingering || !stream_is_open(stream))
         return;
-    waits_for_bytes = c->op && c->step != flush_step;
-    if (!c->req && (what & STREAM_READ))
+    waits_for_bytes = c->op && c->step != client_flush_step;
+    if (!c->req && !c->backlog_len && (what & STREAM_READ))
         read_first(c);
     else if (c->req && !waits_for_bytes && (what & STREAM_READ))
         read_ahead(c);
-    if (waits_for_bytes || (c->op && c->step == flush_step))
+    if (waits_for_bytes || (c->op && c->step == client_flush_step))
         run_step(c);
 }
 
@@ -520,7 +421,7 @@ enum status client_open(struct gate *gate, int fd, const struct address *from)
 
 void client_stop(struct client *c)
 {
-    c->must_reset = c->req != NULL;
+    c->must_reset = c->req || c->backlog_len;
     c->backlog_len = 0; /* or the request would wait for it to be taken */
     if (c->req)
         request_abort(c->req, OUTCOME_STOPPED);
@@ -530,7 +431,9 @@ void client_stop(struct client *c)
 
 void client_close_idle(struct client *c)
 {
-    if (!c->req && !c->is_lingering)
+    if (!c->req && c->backlog_len)
+        c->must_close = true; /* behind it */
+    else if (!c->req && !c->is_lingering)
         client_close(c);
 }
 
@@ -545,14 +448,22 @@ static void end(struct client *c)
         linger(c);
 }
 
-void client_request_done(struct client *c)
+/* It takes no further request. */
+static bool must_end(const struct client *c)
+{
+    return c->is_gone || c->must_reset || c->must_close ||
+           atomic_load(&c->gate->shared->is_draining);
+}
+
+void client_go_on(struct client *c)
 {
     struct gate *gate = c->gate;
 
-    c->req = NULL;
-    timer_clear(&c->timer);
-    client_release_head(c);
-    if (c->is_gone || c->must_reset || c->must_close || atomic_load(&gate->shared->is_draining)) {
+    if (must_end(c) || (c->is_half_closed && !c->slab))
+        client_write_gathered(c);
+    if (c->backlog_len && !c->must_reset)
+        return; /* until that is written */
+    if (must_end(c)) {
         end(c);
     } else if (c->slab) {
         list_remove(&c->link);
@@ -563,4 +474,12 @@ void client_request_done(struct client *c)
     } else {
         idle(c);
     }
+}
+
+void client_request_done(struct client *c)
+{
+    c->req = NULL;
+    timer_clear(&c->timer);
+    client_release_head(c);
+    client_go_on(c);
 }

@@ -14,6 +14,7 @@
 #include "http/slab.h"
 #include "net/stream.h"
 
+struct client_gather;
 struct gate;
 struct request;
 
@@ -34,9 +35,10 @@ struct client {
     struct address_short peer;
     bool is_gone;
     bool is_half_closed;
-    bool is_read;    /* the request, to its end */
-    bool must_close; /* after this answer */
-    bool must_reset; /* the answer broke off and must not look whole */
+    bool is_read;      /* the request, to its end */
+    bool must_close;   /* after this answer */
+    bool must_reset;   /* the answer broke off and must not look whole */
+    bool has_gathered; /* something to be written at the end of this turn */
     bool is_lingering;
     size_t linger_bytes;
 };
@@ -60,8 +62,11 @@ bool client_skip_body(struct client *c);
 /* The head is not needed any more: its slab goes back, unless bytes of a next request are in it. */
 void client_release_head(struct client *c);
 
-/* Writes all; what the socket does not take is copied to the backlog.  Dropped when the client is gone. */
+/* Writes all, by the end of this turn; what the socket does not take is copied to the backlog.  Dropped when the client is
+ * gone. */
 void client_send(struct client *c, const struct iovec *iov, int iov_len);
+/* What a worker gathers for its clients in a turn; the gate's.  NULL: no memory. */
+struct client_gather *client_gather_new(void);
 /* ST_OK: the backlog is empty.  ST_CLOSED: the client is gone. */
 MUST_CHECK enum status client_flush(struct client *c, struct op *op);
 

@@ -231,7 +231,8 @@ enum status gate_open(const struct gate_terms *terms, struct gate **out)
     gate->scratch = malloc(gate->scratch_size);
     gate->loads = calloc((size_t)gate->backends->len, sizeof(*gate->loads));
     gate->refusal = answer_refusal_new();
-    if (gate->buffer && gate->scratch && gate->loads && gate->refusal)
+    gate->gather = client_gather_new();
+    if (gate->buffer && gate->scratch && gate->loads && gate->refusal && gate->gather)
         st = open_parts(gate, terms);
     if (st) {
         gate_end(gate);
@@ -272,6 +273,7 @@ void gate_free(struct gate **where)
     stats_fini(&gate->stats);
     free(gate->loads);
     free(gate->refusal);
+    free(gate->gather);
     free(gate->scratch);
     free(gate->buffer);
     config_unref(&gate->config);

@@ -16,6 +16,7 @@
 #include "quota/quota.h"
 #include "quota/share.h"
 
+struct client_gather;
 struct refusal_copy;
 struct request;
 
@@ -60,6 +61,7 @@ struct gate {
     char *scratch; /* owned: heads that are written here, and sent before the next one */
     size_t scratch_size;
     struct refusal_copy *refusal; /* owned */
+    struct client_gather *gather; /* owned */
     struct shelf requests;
     struct shelf blocks;             /* of their arenas */
     struct reservation nothing_held; /* not written to, nor is the next one */

@@ -20,6 +20,7 @@ struct loop {
     uint64_t turn;
     struct list next_turn; /* hooks */
     struct list turn_end;  /* hooks */
+    struct list turn_last; /* hooks */
     struct retired *retired;
     struct wheel wheel;
 };
@@ -61,6 +62,7 @@ enum status loop_new(struct loop **out)
     loop->wake_us = INT64_MAX;
     list_init(&loop->next_turn);
     list_init(&loop->turn_end);
+    list_init(&loop->turn_last);
     wheel_init(&loop->wheel, clock_monotonic_us());
     *out = loop;
     return ST_OK;
@@ -98,19 +100,37 @@ void loop_free(struct loop **loop_ptr)
     free_retired(loop);
     forget_hooks(&loop->next_turn);
     forget_hooks(&loop->turn_end);
+    forget_hooks(&loop->turn_last);
     wheel_fini(&loop->wheel);
     event_free(loop->wake);
     event_base_free(loop->base);
     free(loop);
 }
 
+/* The first one.  False: there is none. */
+static bool run_hook(struct list *hooks)
+{
+    struct list *link = list_pop_front(hooks);
+
+    if (!link)
+        return false;
+    struct turn_hook *hook = container_of(link, struct turn_hook, link);
+
+    hook->run(hook);
+    return true;
+}
+
 static void run_hooks(struct list *hooks)
 {
-    for (struct list *link = list_pop_front(hooks); link; link = list_pop_front(hooks)) {
-        struct turn_hook *hook = container_of(link, struct turn_hook, link);
+    while (run_hook(hooks))
+        ;
+}
 
-        hook->run(hook);
-    }
+static void end_turn(struct loop *loop)
+{
+    do {
+        run_hooks(&loop->turn_end);
+    } while (run_hook(&loop->turn_last));
 }
 
 /* Sees to it that the wait ends by then. */
@@ -127,7 +147,8 @@ static void arm_wake(struct loop *loop, int64_t at_us)
 
 static bool has_work_at_hand(const struct loop *loop)
 {
-    return !list_is_empty(&loop->next_turn) || !list_is_empty(&loop->turn_end) || loop->retired;
+    return !list_is_empty(&loop->next_turn) || !list_is_empty(&loop->turn_end) ||
+           !list_is_empty(&loop->turn_last) || loop->retired;
 }
 
 static void wait_and_call(struct loop *loop, int max_wait_ms)
@@ -159,7 +180,7 @@ void loop_run_once(struct loop *loop, int max_wait_ms)
     wait_and_call(loop, has_work ? 0 : max_wait_ms);
     run_hooks(&asked_before);
     wheel_advance(&loop->wheel, loop_now_us(loop));
-    run_hooks(&loop->turn_end);
+    end_turn(loop);
     free_retired(loop);
     loop->is_in_turn = false;
 }
@@ -228,6 +249,12 @@ void loop_at_turn_end(struct loop *loop, struct turn_hook *hook)
 {
     if (list_is_empty(&hook->link))
         list_push_back(&loop->turn_end, &hook->link);
+}
+
+void loop_at_turn_last(struct loop *loop, struct turn_hook *hook)
+{
+    if (list_is_empty(&hook->link))
+        list_push_back(&loop->turn_last, &hook->link);
 }
 
 void loop_at_next_turn(struct loop *loop, struct turn_hook *hook)

@@ -2,7 +2,8 @@
 /* loop.h - one thread's event loop: descriptors (libevent), timers, work for the end of the turn, and retired objects.
  *
  * A turn is one wait for events and the callbacks that follow it.  After them, in this order: turn hooks run (one write
- * for all that was queued in the turn), then retired objects are freed.  Everything here belongs to the loop's thread. */
+ * for all that was queued in the turn), then the last ones (answers, which must not overtake that), then retired objects
+ * are freed.  Everything here belongs to the loop's thread. */
 #pragma once
 
 #include "base/list.h"
@@ -60,6 +61,8 @@ static inline bool timer_is_set(const struct timer *timer)
 void turn_hook_init(struct turn_hook *hook, void (*run)(struct turn_hook *hook));
 /* Harmless when already asked for.  A hook may ask for others; they run in the same turn. */
 void loop_at_turn_end(struct loop *loop, struct turn_hook *hook);
+/* Behind all of those, and behind what they ask for. */
+void loop_at_turn_last(struct loop *loop, struct turn_hook *hook);
 /* Runs it in the next turn, before that turn's hooks, and keeps that turn from waiting: for what is known already but
  * must not be told inside the present call. */
 void loop_at_next_turn(struct loop *loop, struct turn_hook *hook);

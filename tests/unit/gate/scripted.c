@@ -251,6 +251,7 @@ void scripted_store_done(struct scripted *s, enum status st)
     if (r && st == ST_LIMIT)
         refuse(r);
     op_done(op, st);
+    loop_run_once(s->loop, 0);
 }
 
 /* --- the gate ----------------------------------------------------------------------------------------------------------- */

@@ -50,7 +50,7 @@ struct scripted {
     struct gate *gate;                    /* the first */
     struct scripted_store store;
     struct address peer;
-    struct far_end far_ends[16];
+    struct far_end far_ends[160];
     int far_len;
 };
 
@@ -74,7 +74,7 @@ struct client *scripted_client_at(struct scripted *s, struct gate *gate, size_t 
 /* An upstream that is idle in the pool, and the backend's end. */
 struct upstream *scripted_upstream(struct scripted *s, int backend, size_t capacity,
                                    struct far_end **out);
-/* Ends the wait of a reserve or commit that was to be later. */
+/* Ends the wait of a reserve or commit that was to be later; and a turn, for what follows to be written. */
 void scripted_store_done(struct scripted *s, enum status st);
 
 void far_say(struct far_end *far, const char *text);

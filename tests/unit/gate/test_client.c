@@ -253,25 +253,6 @@ WHOLE_TEST(client, sends_a_large_body_without_keeping_others_from_their_turn)
     free(body);
 }
 
-WHOLE_TEST(client, that_reads_slowly_gets_all_of_a_refusal)
-{
-    struct far_end *slow;
-    struct client *sipper = scripted_client(&s, 50, &slow);
-
-    s.config->keep_alive_ms = 5000;
-    far_push(slow, NOWHERE, strlen(NOWHERE));
-    scripted_turns(&s, 2);
-    cr_assert_not_null(sipper->backlog);
-    for (int i = 0; i < 200 && sipper->req; i++) {
-        far_sip(slow, 7);
-        scripted_turns(&s, 1);
-    }
-    (void)far_read(slow);
-    scripted_turns(&s, 2);
-    FAR_HAS(slow, "}}");
-    cr_assert_null(sipper->backlog);
-}
-
 WHOLE_TEST(client, drained_while_idle_is_closed)
 {
     atomic_store(&s.shared.is_draining, true);

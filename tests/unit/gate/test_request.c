@@ -317,9 +317,14 @@ WHOLE_TEST(request, safe_path_passes_uncounted)
 WHOLE_TEST(request, stopped_while_its_answer_waits_for_the_client)
 {
     struct far_end *slow;
-    struct client *sipper = scripted_client(&s, 300, &slow);
+    struct client *sipper = scripted_client(&s, 1000, &slow);
+    static char answer[4096] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: "
+                               "3000\r\n\r\n";
 
-    far_say(slow, "GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n");
+    memset(answer + strlen(answer), ' ', 3000);
+    far_say(slow, scripted_job("plus", 1));
+    scripted_turns(&s, 3);
+    far_say(backend, answer);
     scripted_turns(&s, 3);
     cr_assert_not_null(sipper->req);
     cr_assert_eq(sipper->req->phase, PHASE_ANSWER);

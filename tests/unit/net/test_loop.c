@@ -81,6 +81,29 @@ Test(loop, hooks_then_retired)
     cr_assert_str_eq(trace, "abf", "once");
 }
 
+Test(loop, last_hooks_come_behind_all_that_the_others_ask_for)
+{
+    struct tracer a, b, last;
+
+    tracer_init(&a, "a");
+    tracer_init(&b, "b");
+    tracer_init(&last, "l");
+    a.asks_for = &b;
+    loop_at_turn_last(loop, &last.hook);
+    loop_at_turn_last(loop, &last.hook);
+    loop_at_turn_end(loop, &a.hook);
+    loop_run_once(loop, -1);
+    cr_assert_str_eq(trace, "abl", "the turn did not wait");
+    last.asks_for = &b;
+    loop_at_turn_last(loop, &last.hook);
+    loop_run_once(loop, -1);
+    cr_assert_str_eq(trace, "abllb", "what it asks for runs in the same turn");
+    loop_at_turn_last(loop, &last.hook);
+    turn_hook_cancel(&last.hook);
+    loop_run_once(loop, 0);
+    cr_assert_str_eq(trace, "abllb");
+}
+
 Test(loop, cancelled_hooks_do_not_run)
 {
     struct tracer a;
