@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "admin/top.h"
+#include "base/map.h"
 
 /* --- the heap ----------------------------------------------------------------------------------------------------------- */
 
@@ -45,13 +46,12 @@ static void sink(struct top_sketch *sketch, int at, struct top_place place)
 
 /* --- the table: linear probing; what is taken out leaves no hole (Knuth, volume 3, 6.4, algorithm R) ------------------------ */
 
-/* A digest is of a hash that nobody can aim with. */
+/* Of some bits of a digest a collision is soon found; but not of these. */
 static uint32_t hash_of(const struct account *account)
 {
-    uint32_t hash;
+    struct text digest = {(const char *)account->digest.bytes, sizeof(account->digest.bytes)};
 
-    memcpy(&hash, account->digest.bytes, sizeof(hash));
-    return hash;
+    return (uint32_t)map_hash(digest);
 }
 
 static uint32_t home_of(uint32_t hash)
@@ -71,10 +71,8 @@ static void put_in_slot(struct top_sketch *sketch, uint32_t slot, struct top_slo
 }
 
 /* -1: it has none. */
-static int find(const struct top_sketch *sketch, const struct account *account)
+static int find(const struct top_sketch *sketch, const struct account *account, uint32_t hash)
 {
-    uint32_t hash = hash_of(account);
-
     for (uint32_t at = home_of(hash); sketch->slots[at].is_taken; at = slot_after(at)) {
         struct top_slot slot = sketch->slots[at];
 
@@ -85,9 +83,8 @@ static int find(const struct top_sketch *sketch, const struct account *account)
     return -1;
 }
 
-static void add_slot(struct top_sketch *sketch, const struct account *account, int entry)
+static void add_slot(struct top_sketch *sketch, uint32_t hash, int entry)
 {
-    uint32_t hash = hash_of(account);
     uint32_t at = home_of(hash);
 
     while (sketch->slots[at].is_taken)
@@ -122,44 +119,45 @@ static void begin_day(struct top_sketch *sketch, int64_t day)
     }
 }
 
-static void name(struct top_sketch *sketch, int entry, const struct account *account)
+static void name(struct top_sketch *sketch, int entry, const struct account *account, uint32_t hash)
 {
     sketch->entries[entry].account = *account;
-    add_slot(sketch, account, entry);
+    add_slot(sketch, hash, entry);
 }
 
-static int take_new(struct top_sketch *sketch, const struct account *account)
+static int take_new(struct top_sketch *sketch, const struct account *account, uint32_t hash)
 {
     int entry = sketch->len++;
 
     sketch->entries[entry] = (struct top_entry){.images = 0};
-    name(sketch, entry, account);
+    name(sketch, entry, account, hash);
     rise(sketch, entry, (struct top_place){.entry = entry});
     return entry;
 }
 
-static int take_least(struct top_sketch *sketch, const struct account *account)
+static int take_least(struct top_sketch *sketch, const struct account *account, uint32_t hash)
 {
     int entry = sketch->heap[0].entry;
 
     remove_slot(sketch, entry);
     sketch->entries[entry].error = sketch->heap[0].images;
-    name(sketch, entry, account);
+    name(sketch, entry, account, hash);
     return entry;
 }
 
 /* -1: there is none, and who was only seen displaces nobody. */
 static int entry_for(struct top_sketch *sketch, const struct account *account, int64_t images)
 {
-    int entry = find(sketch, account);
+    uint32_t hash = hash_of(account);
+    int entry = find(sketch, account, hash);
 
     if (entry >= 0) {
         sketch->entries[entry].account = *account;
         return entry;
     }
     if (sketch->len < TOP_LEN)
-        return take_new(sketch, account);
-    return images > 0 ? take_least(sketch, account) : -1;
+        return take_new(sketch, account, hash);
+    return images > 0 ? take_least(sketch, account, hash) : -1;
 }
 
 enum status top_sketch_init(struct top_sketch *sketch)

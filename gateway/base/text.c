@@ -15,6 +15,10 @@
 #define ONES UINT64_C(0x0101010101010101)
 #define TOPS UINT64_C(0x8080808080808080)
 
+/* 16 bytes, which the compiler keeps in a vector register where there is one.  The attribute of a type wants a name. */
+typedef signed char chars16 __attribute__((vector_size(16)));
+typedef unsigned char bytes16 __attribute__((vector_size(16)));
+
 /* "00" to "99", one behind the other. */
 /* clang-format off */
 #define TEN(h) #h "0" #h "1" #h "2" #h "3" #h "4" #h "5" #h "6" #h "7" #h "8" #h "9"
@@ -204,18 +208,40 @@ static size_t first_marked(uint64_t tops)
     return (size_t)__builtin_ctzll(tops) / 8;
 }
 
+/* So many bytes of a word stand for themselves before one that does not. */
+static size_t plain_in_word(const char *at)
+{
+    uint64_t escaped = escaped_bytes(le64toh(word_at(at)));
+
+    return escaped ? first_marked(escaped) : sizeof(escaped);
+}
+
+/* The same of a block.  Bytes from 0x80 on are below zero. */
+static size_t plain_in_block(const char *at)
+{
+    chars16 block;
+    uint64_t words[2];
+
+    memcpy(&block, at, sizeof(block));
+    chars16 escaped = (block < 0x20) | (block == '"') | (block == '\\');
+    memcpy(words, &escaped, sizeof(words));
+    if (words[0])
+        return first_marked(le64toh(words[0]));
+    return sizeof(words[0]) + (words[1] ? first_marked(le64toh(words[1])) : sizeof(words[1]));
+}
+
 size_t text_plain_len(struct text t)
 {
-    const size_t step = sizeof(uint64_t);
+    const size_t step = t.len < sizeof(chars16) ? sizeof(uint64_t) : sizeof(chars16);
 
     if (t.len < step)
         return short_plain_len(t);
     for (size_t at = 0; at < t.len; at += step) {
-        /* The last word overlaps the one before. */
-        size_t from = MIN(at, t.len - step);
-        uint64_t escaped = escaped_bytes(le64toh(word_at(t.ptr + from)));
-        if (escaped)
-            return from + first_marked(escaped);
+        /* The last one overlaps the one before. */
+        const char *from = t.ptr + MIN(at, t.len - step);
+        size_t len = step == sizeof(uint64_t) ? plain_in_word(from) : plain_in_block(from);
+        if (len < step)
+            return (size_t)(from - t.ptr) + len;
     }
     return t.len;
 }
@@ -407,22 +433,48 @@ static uint64_t hex_digits(uint32_t bytes)
     return htole64(nibbles + ONES * '0' + past_nine * ('a' - '9' - 1));
 }
 
+static bytes16 digits_of_nibbles(bytes16 nibbles)
+{
+    return nibbles + '0' + ((bytes16)(nibbles > 9) & (unsigned char)('a' - '9' - 1));
+}
+
+/* 32 digits of a block of bytes. */
+static void put_block_hex(char *to, const unsigned char *at)
+{
+    bytes16 bytes;
+
+    memcpy(&bytes, at, sizeof(bytes));
+    bytes16 high = bytes >> 4, low = bytes & 0x0f;
+    bytes16 first = digits_of_nibbles(
+        __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+    bytes16 second = digits_of_nibbles(__builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11,
+                                                               27, 12, 28, 13, 29, 14, 30, 15, 31));
+    memcpy(to, &first, sizeof(first));
+    memcpy(to + sizeof(first), &second, sizeof(second));
+}
+
+static void put_word_hex(char *to, const unsigned char *at)
+{
+    uint32_t word;
+
+    memcpy(&word, at, sizeof(word));
+    uint64_t digits = hex_digits(word);
+    memcpy(to, &digits, sizeof(digits));
+}
+
 void text_out_hex(struct text_out *out, const void *bytes, size_t len)
 {
     const unsigned char *at = bytes;
     const unsigned char *end = at + len;
-    uint32_t word;
 
     if (text_out_fits(out, 2 * len)) {
         char *to = out->buf + out->len;
-        size_t words_len = len - len % sizeof(word);
-        for (const unsigned char *words_end = at + words_len; at < words_end; at += sizeof(word)) {
-            memcpy(&word, at, sizeof(word));
-            uint64_t digits = hex_digits(word);
-            memcpy(to, &digits, sizeof(digits));
-            to += sizeof(digits);
-        }
-        out->len += 2 * words_len;
+        for (; (size_t)(end - at) >= sizeof(bytes16);
+             at += sizeof(bytes16), to += 2 * sizeof(bytes16))
+            put_block_hex(to, at);
+        for (; (size_t)(end - at) >= sizeof(uint32_t); at += sizeof(uint32_t), to += 8)
+            put_word_hex(to, at);
+        out->len = (size_t)(to - out->buf);
         *to = '\0';
     }
     /* What is less than a word, or for which there is no room. */

@@ -167,10 +167,11 @@ void request_start(struct client *client)
         client_request_done(client);
         return;
     }
+    struct config *config = config_ref(gate->config);
+
     count_at_work(gate, 1);
     client->req = req;
-    *req = (struct request){.gate = gate, .client = client, .id = ""};
-    req->config = config_ref(gate->config);
+    *req = (struct request){.gate = gate, .client = client, .config = config, .id = ""};
     req->reservation = &gate->nothing_held;
     req->share = &gate->no_share;
     req->op.done = request_on_done;

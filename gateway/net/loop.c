@@ -233,12 +233,6 @@ void timer_set(struct loop *loop, struct timer *timer, int64_t deadline_us)
     wheel_set(&loop->wheel, timer, deadline_us);
 }
 
-void timer_clear(struct timer *timer)
-{
-    list_remove(&timer->link);
-    timer->deadline_us = 0;
-}
-
 void turn_hook_init(struct turn_hook *hook, void (*run)(struct turn_hook *hook))
 {
     list_init(&hook->link);

@@ -52,10 +52,16 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
 /* deadline_us > 0.  fire() is called once, in a turn after the deadline has passed, never inside this call; setting again moves the
  * deadline.  fire() may free its owner, and set and clear timers, its own too. */
 void timer_set(struct loop *loop, struct timer *timer, int64_t deadline_us);
-void timer_clear(struct timer *timer);
 static inline bool timer_is_set(const struct timer *timer)
 {
     return timer->deadline_us != 0;
+}
+static inline void timer_clear(struct timer *timer)
+{
+    if (!timer_is_set(timer))
+        return;
+    list_remove(&timer->link);
+    timer->deadline_us = 0;
 }
 
 void turn_hook_init(struct turn_hook *hook, void (*run)(struct turn_hook *hook));

@@ -170,6 +170,9 @@ void redis_rows_forget(struct redis_quota *rq);
 /* Where a limit has its row, of kinds that have one. */
 struct redis_row redis_row_of(const struct redis_quota *rq, uint32_t bucket,
                               const struct limit *limit, int64_t asked_us);
+/* This limit's row is soon to be asked about, or not: where there are many accounts, what is known of it is far from the
+ * cache. */
+void redis_rows_expect(const struct redis_quota *rq, uint32_t bucket, const struct limit *limit);
 /* The hash stays for long enough, and the bucket keeps no grants until a date. */
 void redis_rows_saw(struct redis_quota *rq, const struct redis_row *row, int64_t asked_us);
 bool redis_rows_are_seen(const struct redis_quota *rq, const struct redis_row *row, int64_t now_us);

@@ -9,6 +9,7 @@ static void take_part(struct redis_request *request)
 {
     const struct reservation *r = request->r;
     int part = request->part;
+    int first = r->parts[part].first;
 
     if (request->kind == REQUEST_ASK)
         request->record.handle = redis_token_mark(r, part);
@@ -17,6 +18,8 @@ static void take_part(struct redis_request *request)
     request->limits_len = r->parts[part].len;
     request->record.was_sent = false;
     request->rounds = 0;
+    for (int i = first; i < first + r->parts[part].len; i++)
+        redis_rows_expect(request->from, request->record.handle.bucket, &r->limits[i].limit);
 }
 
 /* What makes the tokens of r from now on. */

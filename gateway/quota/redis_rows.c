@@ -74,6 +74,18 @@ struct redis_row redis_row_of(const struct redis_quota *rq, uint32_t bucket,
     return row;
 }
 
+void redis_rows_expect(const struct redis_quota *rq, uint32_t bucket, const struct limit *limit)
+{
+    const struct redis_row row = {
+        .bucket = bucket,
+        .letter = redis_row_letter(&limit->rule),
+        .ordinal = limit->window.ordinal,
+    };
+
+    if (rq->seen && limit_is_calendar(limit->rule.kind))
+        __builtin_prefetch(place_of(rq, &row));
+}
+
 void redis_rows_saw(struct redis_quota *rq, const struct redis_row *row, int64_t asked_us)
 {
     if (!rq->seen)

@@ -192,7 +192,7 @@ Test(text, out_prints_times)
 /* Every byte at every place of texts of every length. */
 Test(text, plain_len)
 {
-    char bytes[24];
+    char bytes[40];
 
     for (size_t len = 0; len <= sizeof(bytes); len++)
         for (size_t at = 0; at < len; at++)
@@ -210,7 +210,7 @@ Test(text, plain_len)
 
 Test(text, visible_len)
 {
-    char bytes[24];
+    char bytes[40];
 
     for (size_t len = 0; len <= sizeof(bytes); len++)
         for (size_t at = 0; at < len; at++)
