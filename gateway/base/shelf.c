@@ -37,8 +37,8 @@ void *shelf_take(struct shelf *shelf)
     if (object) {
         shelf->first = object->next;
         shelf->len--;
-        __builtin_prefetch(shelf->first,
-                           1); /* given back long ago: far from the cache when it is asked for */
+        /* Given back long ago, it is far from the cache when it is asked for. */
+        __builtin_prefetch(shelf->first, 1);
     } else {
         object = malloc(shelf->bytes);
     }

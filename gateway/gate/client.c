@@ -431,9 +431,12 @@ void client_stop(struct client *c)
 
 void client_close_idle(struct client *c)
 {
-    if (!c->req && c->backlog_len)
+    if (c->req || c->is_lingering)
+        return;
+    client_write_gathered(c);
+    if (c->backlog_len)
         c->must_close = true; /* behind it */
-    else if (!c->req && !c->is_lingering)
+    else
         client_close(c);
 }
 

@@ -65,10 +65,10 @@ void client_release_head(struct client *c);
 /* Writes all, by the end of this turn; what the socket does not take is copied to the backlog.  Dropped when the client is
  * gone. */
 void client_send(struct client *c, const struct iovec *iov, int iov_len);
-/* What a worker gathers for its clients in a turn; the gate's.  NULL: no memory. */
-struct client_gather *client_gather_new(void);
 /* ST_OK: the backlog is empty.  ST_CLOSED: the client is gone. */
 MUST_CHECK enum status client_flush(struct client *c, struct op *op);
+/* What a worker gathers for its clients in a turn; the gate's.  NULL: no memory. */
+struct client_gather *client_gather_new(void);
 
 /* The request is over and freed: on to the next one, or to the end. */
 void client_request_done(struct client *c);

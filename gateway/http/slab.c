@@ -64,7 +64,7 @@ struct slab *slab_take(struct slab_pool *pool)
 
     if (slab) {
         pool->free_slabs = slab->next;
-        __builtin_prefetch(pool->free_slabs, 1); /* as a shelf does */
+        __builtin_prefetch(pool->free_slabs, 1); /* as shelf_take() does */
         pool->free_len--;
         pool->least_free = MIN(pool->least_free, pool->free_len);
     } else {
