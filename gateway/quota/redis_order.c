@@ -86,7 +86,7 @@ void redis_request_ended(struct redis_request *request)
 
     redis_request_untie(request);
     if (settle && !list_is_empty(&settle->in_unsent))
-        redis_requests_send(request->from);
+        redis_requests_send(settle->from);
 }
 
 bool redis_requests_are_due(const struct redis_quota *rq)
