@@ -451,29 +451,28 @@ static void end(struct client *c)
         linger(c);
 }
 
-/* It takes no further request. */
+/* There will be no further request on it. */
 static bool must_end(const struct client *c)
 {
-    return c->is_gone || c->must_reset || c->must_close ||
+    return c->is_gone || c->must_reset || c->must_close || (c->is_half_closed && !c->slab) ||
            atomic_load(&c->gate->shared->is_draining);
 }
 
 void client_go_on(struct client *c)
 {
     struct gate *gate = c->gate;
+    bool ends = must_end(c);
 
-    if (must_end(c) || (c->is_half_closed && !c->slab))
+    if (ends)
         client_write_gathered(c);
     if (c->backlog_len && !c->must_reset)
         return; /* until that is written */
-    if (must_end(c)) {
+    if (ends) {
         end(c);
     } else if (c->slab) {
         list_remove(&c->link);
         list_push_back(&gate->eager, &c->link);
         loop_at_turn_end(gate->loop, &gate->eager_hook);
-    } else if (c->is_half_closed) {
-        client_close(c);
     } else {
         idle(c);
     }

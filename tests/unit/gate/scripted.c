@@ -456,6 +456,15 @@ bool far_has(struct far_end *far, const char *text)
     return memmem(far->got, far->len, text, strlen(text)) != NULL;
 }
 
+int scripted_count(const char *text, const char *what)
+{
+    int found = 0;
+
+    for (const char *at = strstr(text, what); at; at = strstr(at + 1, what))
+        found++;
+    return found;
+}
+
 /* --- messages ----------------------------------------------------------------------------------------------------------- */
 
 const char *scripted_job(const char *tier, int images)

@@ -88,6 +88,8 @@ const char *far_read_anew(struct far_end *far);
 /* At most that many bytes more. */
 size_t far_sip(struct far_end *far, size_t len);
 bool far_has(struct far_end *far, const char *text);
+/* How often it stands there. */
+int scripted_count(const char *text, const char *what);
 #define FAR_HAS(far, text)   cr_assert(far_has((far), (text)), "%s", far_read(far))
 #define FAR_LACKS(far, text) cr_assert(!far_has((far), (text)), "%s", far_read(far))
 

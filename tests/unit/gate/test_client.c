@@ -25,15 +25,6 @@ static void end(void)
     scripted_close(&s);
 }
 
-static int count(const char *text, const char *what)
-{
-    int found = 0;
-
-    for (const char *at = strstr(text, what); at; at = strstr(at + 1, what))
-        found++;
-    return found;
-}
-
 WHOLE_TEST(client, idle_for_too_long_is_closed)
 {
     scripted_turns(&s, 1);
@@ -56,7 +47,7 @@ WHOLE_TEST(client, keeps_its_connection)
     for (int i = 0; i < 3; i++) {
         far_say(far, NOWHERE);
         scripted_turns(&s, 2);
-        cr_assert_eq(count(far_read_anew(far), "404 Not Found"), 1);
+        cr_assert_eq(scripted_count(far_read_anew(far), "404 Not Found"), 1);
     }
     cr_assert_eq(s.gate->clients_len, 1);
     cr_assert_null(c->slab);
@@ -66,8 +57,8 @@ WHOLE_TEST(client, requests_sent_ahead_are_answered_in_order)
 {
     far_say(far, NOWHERE "GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n" NOWHERE NOWHERE);
     scripted_turns(&s, 5);
-    cr_assert_eq(count(far_read(far), "404 Not Found"), 3);
-    cr_assert_eq(count(far->got, "401 Unauthorized"), 1);
+    cr_assert_eq(scripted_count(far_read(far), "404 Not Found"), 3);
+    cr_assert_eq(scripted_count(far->got, "401 Unauthorized"), 1);
     cr_assert_gt(strstr(far->got, "401 "), strstr(far->got, "404 "));
     cr_assert_lt(strstr(far->got, "401 "), strstr(strstr(far->got, "401 "), "404 "));
 }
@@ -107,7 +98,7 @@ WHOLE_TEST(client, half_a_body_sent_ahead_is_waited_for)
     cr_assert_eq(c->req->phase, PHASE_RELAY);
     far_say(backend, scripted_answer(1));
     scripted_turns(&s, 3);
-    cr_assert_eq(count(far_read(far), "200 OK"), 2);
+    cr_assert_eq(scripted_count(far_read(far), "200 OK"), 2);
 }
 
 /* The end of one request and more bytes of the next in one turn: the next begins once. */
@@ -128,7 +119,7 @@ WHOLE_TEST(client, bytes_in_the_turn_in_which_the_next_request_is_put_off)
     cr_assert_eq(shared_requests(&s.shared), 1);
     far_say(far, "/1.1\r\nHost: h\r\n\r\n");
     scripted_turns(&s, 3);
-    cr_assert_eq(count(far_read(far), "404 Not Found"), 1);
+    cr_assert_eq(scripted_count(far_read(far), "404 Not Found"), 1);
     cr_assert_eq(shared_requests(&s.shared), 0);
 }
 
@@ -144,7 +135,7 @@ WHOLE_TEST(client, more_than_a_slab_sent_ahead)
     for (int i = 0; i < 2000 && answers < 1500; i++) {
         sent += far_push(far, ahead + sent, len - sent);
         scripted_turns(&s, 1);
-        answers += count(far_read_anew(far), "404 Not Found");
+        answers += scripted_count(far_read_anew(far), "404 Not Found");
     }
     cr_assert_geq(answers, 1490, "%d", answers); /* one may be cut in two between two reads */
     cr_assert_null(c->req);
@@ -156,7 +147,7 @@ WHOLE_TEST(client, half_closed_still_gets_its_answers)
     far_say(far, NOWHERE NOWHERE);
     stream_shut_write(&far->stream);
     scripted_turns(&s, 4);
-    cr_assert_eq(count(far_read(far), "404 Not Found"), 2);
+    cr_assert_eq(scripted_count(far_read(far), "404 Not Found"), 2);
     cr_assert(far->has_fin);
     cr_assert_eq(s.gate->clients_len, 0);
 }
