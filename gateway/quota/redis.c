@@ -306,6 +306,7 @@ static void close_quota(struct quota *q)
     redis_requests_free(rq);
     outbox_close(&rq->outbox);
     shelf_fini(&rq->requests);
+    shelf_fini(&rq->batches);
     free(rq->seen);
     free(rq);
 }
@@ -363,6 +364,7 @@ static enum status open_quota(struct quota_store *base, struct loop *loop,
         config->commit == COMMIT_ACKNOWLEDGED || rq->store->target.wait_replicas > 0;
     rq->complained_us = INT64_MIN / 2;
     shelf_init(&rq->requests, sizeof(struct redis_request));
+    redis_batches_init(rq);
     list_init(&rq->ops);
     list_init(&rq->unsent);
     rq->route.synced = on_synced;
@@ -374,6 +376,7 @@ static enum status open_quota(struct quota_store *base, struct loop *loop,
 
     if (st) {
         shelf_fini(&rq->requests);
+        shelf_fini(&rq->batches);
         free(rq->seen);
         free(rq);
         return st;

@@ -16,6 +16,7 @@
 #include "redis/route.h"
 #include "quota/store.h"
 
+struct redis_batch;
 struct redis_seen;
 struct redis_store;
 
@@ -30,8 +31,11 @@ struct redis_quota {
     struct outbox *outbox; /* owned; NULL: its folder cannot be used, memory must do */
     bool waits_for_reply;  /* a commit is done when it is acknowledged */
     bool is_closing;
-    bool is_counted;       /* among the store's routes that are up */
-    struct shelf requests; /* that are over */
+    bool is_counted;           /* among the store's routes that are up */
+    struct shelf requests;     /* that are over */
+    struct shelf batches;      /* likewise */
+    struct redis_batch *batch; /* of this turn, not written yet; NULL: none */
+    bool takes_one_slot;       /* what stands there takes no keys of several slots in one call */
     struct list ops;
     struct list unsent; /* in order */
     int on_way;         /* requests that a link has */
@@ -98,6 +102,8 @@ struct redis_request {
     int64_t amend_until_s;
     bool is_announcing; /* ASK: all parts are amended */
     bool is_undated;    /* asked before the store's clock was known, and never sent */
+    bool is_alone;      /* RESERVE: it is in no batch, as in one it went wrong */
+    bool is_in_batch;   /* RESERVE: while it is on its way */
     bool is_late;       /* RESERVE: of what is called committed, and may have ended: redis_late.c */
     bool has_earlier;   /* RESERVE: the part before is held: earlier */
 
@@ -139,10 +145,18 @@ void redis_request_go(struct redis_request *request);
 void redis_request_end(struct redis_request *request);
 /* redis_end.c: an integer came in reply to an END. */
 void redis_end_answered(struct redis_request *request, const redisReply *reply);
+struct redis_question redis_question_of(const struct redis_request *request);
+/* What a RESERVE is to do this time, and until when its lease is. */
+void redis_reserve_set_out(struct redis_request *request);
 /* Its command, as it stands, into the link's buffer, and how urgent it is; redis_link_end() is left to the caller. */
 void redis_request_write(struct redis_request *request, struct redis_link *link);
 /* A record that was left behind on disk, and is in this worker's outbox now. */
 void redis_request_resume(struct redis_quota *rq, const struct outbox_record *record);
+
+/* redis_batch.c: plain reserves of a turn, in one call. */
+void redis_batches_init(struct redis_quota *rq);
+/* The link has it from now on, together with others; false: it goes alone. */
+bool redis_batch_take(struct redis_request *request, struct redis_link *link);
 
 /* redis_poll.c: what is asked each second, and whenever a link comes up. */
 void redis_poll_init(struct redis_quota *rq, int64_t accounts);

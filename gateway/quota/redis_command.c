@@ -18,13 +18,6 @@
      WIRE_ARG_MAX(HOLD_TOKEN_MAX) + WIRE_ARG_MAX(PLAN_HEAD_LEN + PLAN_LIMIT_LEN * LIMITS_MAX) +    \
      5 * WIRE_INT_MAX)
 
-static char *put_key(char *out, const struct redis_key *head, const void *suffix, size_t len)
-{
-    out = wire_count(out, '$', head->len + len);
-    out = wire_bytes(out, head->buf, head->len);
-    return wire_end_line(wire_bytes(out, suffix, len));
-}
-
 static char *put_token(char *out, const struct hold_handle *handle)
 {
     return wire_arg(out, handle->token, handle->token_len);
@@ -37,7 +30,7 @@ static char *begin_script(char *out, const struct redis_link *link, enum redis_s
     out = wire_count(out, '*', 3 + (size_t)keys + (size_t)args);
     out = wire_bytes(out, link->target->scripts.calls[script], SCRIPT_CALL_LEN);
     out = wire_arg_int(out, keys);
-    return put_key(out, head, "h", 1);
+    return redis_put_key(out, head, "h", 1);
 }
 
 /* One of the rows that are in use, to be looked at by redis_poll.c. */
@@ -48,20 +41,25 @@ static void remember_row(struct redis_quota *rq, const unsigned char *suffix, ui
     rq->has_last_row = true;
 }
 
+struct redis_question redis_question_of(const struct redis_request *request)
+{
+    return (struct redis_question){
+        .from = request->from,
+        .r = request->r,
+        .part = request->part,
+        .bucket = request->record.handle.bucket,
+        .asked_us = request->asked_us,
+        .now_us = quota_now_us(&request->from->base),
+        .task = request->task,
+        .amend_units = request->amend_units,
+    };
+}
+
 static char *put_limits(struct redis_request *request, const struct redis_link *link, char *out)
 {
     struct redis_quota *rq = request->from;
     const struct hold_handle *handle = &request->record.handle;
-    const struct redis_question question = {
-        .from = rq,
-        .r = request->r,
-        .part = request->part,
-        .bucket = handle->bucket,
-        .asked_us = request->asked_us,
-        .now_us = quota_now_us(&rq->base),
-        .task = request->task,
-        .amend_units = request->amend_units,
-    };
+    const struct redis_question question = redis_question_of(request);
     bool is_amend = request->task >= TASK_INSPECT;
     bool is_committed = request->is_late || request->task >= TASK_GRANT;
     struct redis_key head = redis_key_head(handle->bucket);
@@ -73,7 +71,7 @@ static char *put_limits(struct redis_request *request, const struct redis_link *
     out = begin_script(out, link, is_amend ? SCRIPT_AMEND : SCRIPT_LIMITS, &head, 1 + plan.rows_len,
                        is_amend ? 4 : 3);
     for (int i = 0; i < plan.rows_len; i++)
-        out = put_key(out, &head, plan.rows[i], SUFFIX_LEN);
+        out = redis_put_key(out, &head, plan.rows[i], SUFFIX_LEN);
     out = put_token(out, handle);
     out = wire_arg_int(out, redis_score(request->record.expires_us, is_committed));
     out = wire_arg(out, plan.bytes, (size_t)plan.len);
@@ -117,7 +115,7 @@ static char *put_rows(struct redis_request *request, const struct redis_link *li
     remember_row(request->from, rows, handle->bucket);
     out = begin_script(out, link, SCRIPT_ROWS, &head, 1 + rows_len, 3);
     for (int i = 0; i < rows_len; i++)
-        out = put_key(out, &head, rows + i * SUFFIX_LEN, SUFFIX_LEN);
+        out = redis_put_key(out, &head, rows + i * SUFFIX_LEN, SUFFIX_LEN);
     out = put_token(out, handle);
     out = wire_arg_int(out, redis_score(request->record.expires_us, request->is_late));
     return wire_arg(out, facts, facts_len);
@@ -130,13 +128,17 @@ static enum redis_task next_task(struct redis_request *request)
     return ++request->from->reserves % REAP_EVERY == 0 ? TASK_REAP_AND_RESERVE : TASK_RESERVE;
 }
 
-static char *put_reserve(struct redis_request *request, const struct redis_link *link, char *out)
+void redis_reserve_set_out(struct redis_request *request)
 {
-    struct redis_quota *rq = request->from;
+    const struct quota *q = &request->from->base;
 
     request->task = next_task(request);
     if (request->record.expires_us == 0) /* a lease counts from the first time it is asked for */
-        request->record.expires_us = quota_now_us(&rq->base) + rq->base.lease_us;
+        request->record.expires_us = quota_now_us(q) + q->lease_us;
+}
+
+static char *put_reserve(struct redis_request *request, const struct redis_link *link, char *out)
+{
     if (redis_part_is_rows(request->r, request->part))
         return put_rows(request, link, out);
     return put_limits(request, link, out);
@@ -149,7 +151,7 @@ static char *put_score(const struct redis_request *request, char *out, bool is_c
     struct redis_key head = redis_key_head(request->record.handle.bucket);
 
     out = wire_bytes(out, "*7\r\n$4\r\nZADD\r\n", 14);
-    out = put_key(out, &head, "h", 1);
+    out = redis_put_key(out, &head, "h", 1);
     out = wire_bytes(out, flags, sizeof(flags) - 1);
     out = wire_arg_int(out, redis_score(request->record.expires_us, is_committed));
     return put_token(out, &request->record.handle);
@@ -189,7 +191,7 @@ static char *put_settle(const struct redis_request *request, const struct redis_
         return put_refund(request, link, out, left);
     head = redis_key_head(handle->bucket);
     out = wire_bytes(out, "*3\r\n$4\r\nZREM\r\n", 14);
-    return put_token(put_key(out, &head, "h", 1), handle);
+    return put_token(redis_put_key(out, &head, "h", 1), handle);
 }
 
 static char *put_revive(const struct redis_request *request, const struct redis_link *link,
@@ -204,7 +206,7 @@ static char *put_revive(const struct redis_request *request, const struct redis_
     int len = redis_token_rows(&record->handle, rows);
 
     out = begin_script(out, link, SCRIPT_REVIVE, &head, 2 + len, 6);
-    out = put_key(out, &head, "t", 1);
+    out = redis_put_key(out, &head, "t", 1);
     out = put_token_rows(out, rows, len);
     out = put_token(out, &record->handle);
     out = wire_arg_int(out, redis_score(expires_us, true));

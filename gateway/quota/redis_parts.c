@@ -18,6 +18,7 @@ static void take_part(struct redis_request *request)
     request->limits_len = r->parts[part].len;
     request->record.was_sent = false;
     request->rounds = 0;
+    request->is_alone = false;
     for (int i = first; i < first + r->parts[part].len; i++)
         redis_rows_expect(request->from, request->record.handle.bucket, &r->limits[i].limit);
 }

@@ -13,6 +13,7 @@
 #define SLOT_LEN    6
 #define COUNT_LEN   4
 #define ROLLING_LEN (SLOT_LEN + ROLLING_COUNTS * COUNT_LEN)
+#define PLAN_Y_AT   26
 
 /* For images of the part's owner, and no trial. */
 static bool is_plain(const struct limit *limit, const struct account_digest *owner)
@@ -124,7 +125,7 @@ static void add_limit(struct redis_plan *plan, const struct redis_question *ques
     redis_put(out + 8, 6, (uint64_t)amount);
     redis_put(out + 14, 6, (uint64_t)allowed);
     redis_put(out + 20, 6, (uint64_t)x);
-    redis_put(out + 26, 6, (uint64_t)y);
+    redis_put(out + PLAN_Y_AT, 6, (uint64_t)y);
     redis_put(out + PLAN_EXPIRY_AT, 6, (uint64_t)expiry_s(question, limit));
     plan->len += PLAN_LIMIT_LEN;
     add_rows(plan, limit, &charge);
@@ -202,6 +203,57 @@ void redis_plan_make(const struct redis_question *question, struct redis_plan *o
         put_facts(out, question);
 }
 
+/* --- of several accounts --- */
+
+static bool share_of_day(const struct redis_question *question, const struct limit *day,
+                         struct redis_shared_plan *out)
+{
+    unsigned char *facts = out->facts;
+
+    if (expiry_s(question, day) != 0)
+        return false;
+    out->rows_len = 1;
+    redis_put_suffix(out->rows[0], redis_row_letter(&day->rule), day->window.ordinal);
+    redis_put(facts, 2, (uint64_t)question->r->held_images);
+    redis_put(facts + 2, 3, (uint64_t)MIN(limit_allowed(day), row_shape(MEASURE_IMAGES).span - 1));
+    redis_put(facts + 23, 3, (uint64_t)-1);
+    return true;
+}
+
+/* The first fact, images allowed, is zero where there are none. */
+static bool share_of_common(const struct redis_question *question, struct redis_shared_plan *out)
+{
+    struct redis_plan plan;
+    const unsigned char *limits = plan.bytes + PLAN_HEAD_LEN;
+    const unsigned char *facts = limits - PLAN_FACTS_LEN;
+    int len;
+
+    redis_plan_make(question, &plan);
+    len = (plan.len - PLAN_HEAD_LEN) / PLAN_LIMIT_LEN;
+    for (int i = 0; i < len; i++)
+        if (redis_get(limits + i * PLAN_LIMIT_LEN + PLAN_EXPIRY_AT, 6) != 0)
+            return false;
+    if (redis_get(facts, 3) == 0)
+        return false;
+    out->rows_len = plan.rows_len;
+    memcpy(out->rows, plan.rows, (size_t)plan.rows_len * SUFFIX_LEN);
+    redis_put(out->facts, 2, (uint64_t)question->r->held_images);
+    memcpy(out->facts + 2, facts, 24);
+    memcpy(out->facts + 26, limits + PLAN_LIMIT_LEN + PLAN_Y_AT, 6);
+    return true;
+}
+
+bool redis_plan_share(const struct redis_question *question, struct redis_shared_plan *out)
+{
+    const struct reservation *r = question->r;
+    const struct reservation_part *part = &r->parts[question->part];
+
+    memset(out, 0, sizeof(*out));
+    if (part->len == 1 && redis_part_is_rows(r, question->part))
+        return share_of_day(question, &r->limits[part->first].limit, out);
+    return redis_part_is_common(r, question->part) && share_of_common(question, out);
+}
+
 /* --- replies --- */
 
 static bool is_integer(const redisReply *reply)
@@ -209,13 +261,23 @@ static bool is_integer(const redisReply *reply)
     return reply->type == REDIS_REPLY_INTEGER;
 }
 
+static bool read_number(int64_t number, int limits_len, struct redis_answer *out)
+{
+    out->number = number;
+    if (number == REDIS_ASK_AGAIN)
+        out->verdict = REDIS_ASK_AGAIN;
+    else if (number <= REDIS_REFUSED && limits_len == 1)
+        *out = (struct redis_answer){.verdict = 1, .number = REDIS_REFUSED - number};
+    else
+        return number >= 0;
+    return true;
+}
+
 bool redis_answer_read(const redisReply *reply, int limits_len, struct redis_answer *out)
 {
     *out = (struct redis_answer){.verdict = 0};
-    if (is_integer(reply)) {
-        out->number = reply->integer;
-        return out->number >= 0;
-    }
+    if (is_integer(reply))
+        return read_number(reply->integer, limits_len, out);
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != (size_t)limits_len + 3)
         return false;
     for (int i = 0; i < 3; i++)

@@ -62,6 +62,19 @@ bool redis_part_is_rows(const struct reservation *r, int part);
 bool redis_part_is_common(const struct reservation *r, int part);
 void redis_plan_make(const struct redis_question *question, struct redis_plan *out);
 
+/* What RESERVES takes of accounts that ask for the same: u16 images; i24 images allowed; u48 the RATE's charge (0: no such
+ * limit), now since its segment began, how far its TAT may be; i24 images in flight (-1: no such limit); u48 a segment. */
+#define PLAN_SHARED_LEN (2 + 3 + 6 + 6 + 6 + 3 + 6)
+
+struct redis_shared_plan {
+    int rows_len;
+    unsigned char rows[3][SUFFIX_LEN];
+    unsigned char facts[PLAN_SHARED_LEN];
+};
+
+/* False: it has no such plan, or some of its hashes must be looked at first.  What is not used of out is zero. */
+bool redis_plan_share(const struct redis_question *question, struct redis_shared_plan *out);
+
 struct redis_answer {
     int verdict; /* 0: held; the 1-based limit of the part that refuses; or REDIS_ASK_AGAIN */
     unsigned over;
@@ -71,6 +84,7 @@ struct redis_answer {
     int64_t number;                     /* then */
 };
 #define REDIS_ASK_AGAIN (-3)
+#define REDIS_REFUSED   (-4) /* and less, by the row of the only limit */
 
 /* False: the reply has another form than that of a part with so many limits. */
 bool redis_answer_read(const redisReply *reply, int limits_len, struct redis_answer *out);

@@ -123,6 +123,11 @@ static void transmit(struct redis_request *request, struct redis_link *link, boo
     request->is_replicating = false;
     request->is_sent = true;
     request->from->on_way++;
+    if (request->kind == REQUEST_RESERVE)
+        redis_reserve_set_out(request);
+    request->is_in_batch = redis_batch_take(request, link);
+    if (request->is_in_batch)
+        return;
     redis_request_write(request, link);
     redis_link_end(link, &request->call);
 }
@@ -289,8 +294,9 @@ static void resend(struct redis_request *request)
 
 static void send_again(struct redis_request *request)
 {
+    request->is_alone = true;
     if (is_question(request) && !request->op)
-        redis_request_free(request); /* nothing is held, and nobody wants it any more */
+        drop_question(request);
     else if (++request->rounds <= ROUNDS_MAX)
         redis_request_go(request);
     else if (is_question(request))
@@ -304,7 +310,10 @@ static void send_again(struct redis_request *request)
 /* Nobody wants what it asked for any more. */
 static void unwanted(struct redis_request *request, const struct redis_answer *answer)
 {
-    if (request->kind == REQUEST_RESERVE && answer->verdict == 0) {
+    bool may_be_held =
+        answer->verdict == 0 || (answer->verdict == REDIS_ASK_AGAIN && request->record.was_sent);
+
+    if (request->kind == REQUEST_RESERVE && may_be_held) {
         request->kind = REQUEST_END;
         request->record.kind = OUTBOX_SETTLE;
         redis_request_go(request);
@@ -360,6 +369,11 @@ static void complain(struct redis_quota *rq, const char *error)
 
 static void reject(struct redis_request *request, const char *error)
 {
+    if (request->is_in_batch) { /* it may be about another one, and come when this one was held */
+        request->record.was_sent = true;
+        send_again(request);
+        return;
+    }
     complain(request->from, error);
     if (is_question(request))
         fail_question(request);

@@ -13,114 +13,9 @@
 
 #include "quota/redis_scripts.h"
 
+#include "quota/redis_lua.h"
+
 /* clang-format off */
-
-/* A row of ROLLING. */
-#define LUA_SLOTS ">I6I4I4I4I4I4I4I4I4I4I4I4I4I4"
-
-/* move(): gives back what so many images of a token were charged (negative: charges it again; none: looks at all that it
- * would change, and changes nothing).
- * A calendar row that HINCRBY had to make is removed again, or begins with what is granted until a date; a row of
- * segments has moved on to the next one, or is where it was charged, or is gone.  Of a RATE comes back only what has not
- * dripped away since. */
-#define LUA_MOVE \
-    "local slots = '" LUA_SLOTS "'\n" \
-    "local function later(suffix)\n" \
-    "  local n, digits = tonumber(string.sub(suffix, 2), 36) + 1, ''\n" \
-    "  for _ = 1, 5 do\n" \
-    "    local d = n % 36\n" \
-    "    digits, n = string.char(d < 10 and 48 + d or 87 + d) .. digits, (n - d) / 36\n" \
-    "  end\n" \
-    "  return string.sub(suffix, 1, 1) .. digits\n" \
-    "end\n" \
-    "local function move_calendar(row, field, n, span, now, expires)\n" \
-    "  local is_there = n > 0 or redis.call('HEXISTS', row, field) == 1\n" \
-    "  if n == 0 then return end\n" \
-    "  local after = redis.call('HINCRBY', row, field, string.format('%d', -n))\n" \
-    "  local used = (after + n) % span\n" \
-    "  if not is_there then\n" \
-    "    local key = string.sub(KEYS[1], 1, -2) .. 'x'\n" \
-    "    local standing = redis.call('HGET', key, field .. string.sub(row, -6, -6))\n" \
-    "    local till, units = struct.unpack('>I6I6', standing or string.rep('\\0', 12))\n" \
-    "    if till > now / 1000000 then redis.call('HINCRBY', row, field, units * span) end\n" \
-    "    redis.call('EXPIREAT', row, expires)\n" \
-    "  elseif n > 0 and used < n and used == after + n then\n" \
-    "    redis.call('HDEL', row, field)\n" \
-    "  elseif n > 0 and used < n then\n" \
-    "    redis.call('HSET', row, field, after + n - used)\n" \
-    "  end\n" \
-    "end\n" \
-    "local function move_rate(prefix, suffix, field, us)\n" \
-    "  for _, s in ipairs({later(suffix), suffix}) do\n" \
-    "    if redis.call('HEXISTS', prefix .. s, field) == 1 then\n" \
-    "      if us ~= 0 then redis.call('HINCRBY', prefix .. s, field, string.format('%d', -us)) end\n" \
-    "      return\n" \
-    "    end\n" \
-    "  end\n" \
-    "end\n" \
-    "local function move_rolling(prefix, suffix, field, slot, n)\n" \
-    "  for _, s in ipairs({later(suffix), suffix}) do\n" \
-    "    local row = redis.call('HGET', prefix .. s, field)\n" \
-    "    if row then\n" \
-    "      local t = {struct.unpack(slots, row)}\n" \
-    "      local i = slot - t[1] + 14\n" \
-    "      if n == 0 or i < 2 or i > 14 then return end\n" \
-    "      t[i] = math.max(t[i] - n, 0)\n" \
-    "      redis.call('HSET', prefix .. s, field, struct.pack(slots, unpack(t, 1, 14)))\n" \
-    "      return\n" \
-    "    end\n" \
-    "  end\n" \
-    "end\n" \
-    "local function held(token)\n" \
-    "  return string.byte(token, 15) * 256 + string.byte(token, 16)\n" \
-    "end\n" \
-    "local function move(token, images, now, expires)\n" \
-    "  local prefix, field = string.sub(KEYS[1], 1, -2), string.sub(token, 1, 5)\n" \
-    "  local at, charged_at = 17, 0\n" \
-    "  while at <= #token do\n" \
-    "    local letter, suffix = string.byte(token, at), string.sub(token, at, at + 5)\n" \
-    "    if letter == 64 then\n" \
-    "      field, at = string.sub(token, at + 1, at + 5), at + 7\n" \
-    "    elseif letter == 116 then\n" \
-    "      charged_at, at = struct.unpack('>I7', token, at + 1), at + 8\n" \
-    "    elseif letter == 105 then\n" \
-    "      at = at + 1\n" \
-    "    elseif letter == 103 then\n" \
-    "      local us = math.floor(struct.unpack('>I6', token, at + 6) / held(token)) * images\n" \
-    "      if us > 0 then us = math.max(us - math.max(now - charged_at, 0), 0) end\n" \
-    "      move_rate(prefix, suffix, field, us)\n" \
-    "      at = at + 12\n" \
-    "    elseif letter == 114 then\n" \
-    "      move_rolling(prefix, suffix, field, struct.unpack('>I6', token, at + 6), images)\n" \
-    "      at = at + 12\n" \
-    "    elseif letter == 82 then\n" \
-    "      local slot, price = struct.unpack('>I6I4', token, at + 6)\n" \
-    "      move_rolling(prefix, suffix, field, slot, images * price)\n" \
-    "      at = at + 16\n" \
-    "    elseif letter > 96 then\n" \
-    "      move_calendar(prefix .. suffix, field, images, 16777216, now, expires)\n" \
-    "      at = at + 6\n" \
-    "    else\n" \
-    "      local price = struct.unpack('>I4', token, at + 6)\n" \
-    "      move_calendar(prefix .. suffix, field, images * price, 4294967296, now, expires)\n" \
-    "      at = at + 10\n" \
-    "    end\n" \
-    "  end\n" \
-    "end\n"
-
-/* bury(): what became of a hold, for whoever comes late to end it.  tidy(): after some; none is of use for longer than an
- * hour. */
-#define LUA_BURY \
-    "local tombs = string.sub(KEYS[1], 1, -2) .. 't'\n" \
-    "local function bury(token, score)\n" \
-    "  redis.call('ZADD', tombs, score, token)\n" \
-    "end\n" \
-    "local function tidy(now_s)\n" \
-    "  for _, from in ipairs({0, 1073741824, 2147483648}) do\n" \
-    "    redis.call('ZREMRANGEBYSCORE', tombs, from, from + now_s - 3600)\n" \
-    "  end\n" \
-    "  redis.call('EXPIRE', tombs, 3600)\n" \
-    "end\n"
 
 /* reap(): ends expired holds, at most 64 uncommitted ones and as many others; returns how many of each.  The second that
  * has begun counts as over, so that of a RATE rather too little comes back.  In a slot that is being moved, a row may not
@@ -207,21 +102,25 @@
     "local units = images == 1 and '1' or string.format('%d', images)\n"
 
 /* A charge that came before its check, which failed, in a row that begins at nothing. */
-#define LUA_UNDO(charged) \
-    "if " charged " == images then call('HDEL', KEYS[2], field)\n" \
-    "else call('HINCRBY', KEYS[2], field, '-' .. units) end\n"
+#define LUA_UNDO(charged, row) \
+    "if " charged " == images then call('HDEL', " row ", field)\n" \
+    "else call('HINCRBY', " row ", field, '-' .. units) end\n"
 
-/* A hold of one limit without grants.  Where the row begins at nothing, its charge tells what is there, too. */
+/* A hold of one limit without grants.  Where the row begins at nothing, its charge tells what is there, too; else what the
+ * next one of the bucket need not look at is looked at for it. */
 #define LUA_PLAIN_ROW \
     "if n == 1 and task == 0 and at == 0 then\n" \
     "  local charged = call('HINCRBY', KEYS[2], field, units)\n" \
     "  if charged <= allowed and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then return charged end\n" \
     "  first = charged - images\n" \
-    "  " LUA_UNDO("charged") \
+    "  " LUA_UNDO("charged", "KEYS[2]") \
     "elseif n == 1 and task == 0 then\n" \
     "  first = call('HGET', KEYS[2], field)\n" \
     "  if first and first + images <= allowed and call('ZADD', ledger, 'NX', ARGV[2], token) == 1 then\n" \
-    "    return call('HINCRBY', KEYS[2], field, units)\n" \
+    "    local row = call('HINCRBY', KEYS[2], field, units)\n" \
+    "    if call('EXISTS', string.sub(ledger, 1, -2) .. 'x') == 1 then return row end\n" \
+    "    " LUA_EXPIRE("KEYS[2]", "at") \
+    "    return {0, 0, 1, row}\n" \
     "  end\n" \
     "end\n"
 
@@ -367,7 +266,7 @@ static const char rows_source[] =
     "  if at > 0 then\n" \
     "    row = call('HGET', KEYS[2], field)\n" \
     "    before = row or 0\n" \
-    "    if not row and call('EXISTS', string.sub(ledger, 1, -2) .. 'x') == 0 then\n" \
+    "    if call('EXISTS', string.sub(ledger, 1, -2) .. 'x') == 0 then\n" \
     "      looked = 1\n" \
     "    elseif not row then\n" \
     LUA_STANDING("before", "KEYS[2]", "16777216") \
@@ -375,12 +274,12 @@ static const char rows_source[] =
     "  end\n" \
     "  local fits = true\n"
 
-#define LUA_COMMON_REST \
+#define LUA_COMMON_REST(key_before, segment) \
     "  if fits and cost > 0 then\n" \
     "    tat = call('HGET', key, field)\n" \
-    "    local last = tat or call('HGET', KEYS[4], field)\n" \
+    "    local last = tat or call('HGET', " key_before ", field)\n" \
     "    if last then\n" \
-    "      base = tat and tat + 0 or last - struct.unpack('>I6', plan, 102)\n" \
+    "      base = tat and tat + 0 or last - " segment "\n" \
     "      if base < now then base = now end\n" \
     "    end\n" \
     "    fits = base + cost <= most\n" \
@@ -411,13 +310,11 @@ static const char rows_source[] =
     "    if not charged then\n" \
     "      if row or before == 0 then call('HINCRBY', KEYS[2], field, units)\n" \
     "      else call('HSET', KEYS[2], field, string.format('%d', value)) end\n" \
-    "      if not row then\n" \
-    "        " LUA_EXPIRE("KEYS[2]", "at") \
-    "      end\n" \
+    "      " LUA_EXPIRE("KEYS[2]", "at") \
     "    end\n" \
     "    if cost > 0 then\n" \
     "      call('HSET', key, field, string.format('%d', base + cost))\n" \
-    "      local rate_at = tat and 0 or struct.unpack('>I6', plan, 108)\n" \
+    "      local rate_at = struct.unpack('>I6', plan, 108)\n" \
     "      if rate_at > 0 then\n" \
     "        looked = looked + 2\n" \
     "        " LUA_EXPIRE("key", "rate_at") \
@@ -430,7 +327,7 @@ static const char rows_source[] =
     "    return {0, 0, looked, value, base + cost, hand}\n" \
     "  end\n" \
     "  if charged then\n" \
-    "    " LUA_UNDO("charged") \
+    "    " LUA_UNDO("charged", "KEYS[2]") \
     "  end\n"
 
 #define LUA_COMMON \
@@ -438,10 +335,36 @@ static const char rows_source[] =
     "if task == 1 and redis.call('ZCARD', ledger) == 0 then task = 0 end\n" \
     "if task == 0 and allowed > 0 then\n" \
     LUA_COMMON_DAY \
-    LUA_COMMON_REST \
+    LUA_COMMON_REST("KEYS[4]", "struct.unpack('>I6', plan, 102)") \
     LUA_COMMON_CHARGE \
     LUA_COMMON_HOLD \
     "end\n"
+
+/* Those of several accounts that share a common plan: each as far as it fits without a grant. */
+static const char reserves_source[] =
+    "local call, sub, score, rows = redis.call, string.sub, ARGV[1], {}\n"
+    "local images, allowed, cost, now, most, flights, segment = struct.unpack('>I2I3I6I6I6i3I6', ARGV[2])\n"
+    "local width = #KEYS / (#ARGV - 2)\n"
+    LUA_UNITS
+    "for i = 1, #ARGV - 2 do\n"
+    "  local token, k = ARGV[i + 2], width * (i - 1)\n"
+    "  local ledger, day, key, field = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], sub(token, 1, 5)\n"
+    "  local base, hand, fits, row, tat, charged = now, 0, true, -3, nil, nil\n"
+    LUA_COMMON_REST("KEYS[k + 4]", "segment")
+    "  if fits then charged = call('HINCRBY', day, field, units) end\n"
+    "  if fits and charged <= allowed and call('ZADD', ledger, 'NX', score, token) == 1 then\n"
+    "    if cost > 0 then call('HSET', key, field, string.format('%d', base + cost)) end\n"
+    "    if base == now then row = hand * 16777216 + charged\n"
+    "    elseif flights < 0 then row = {0, 0, 0, charged, base + cost}\n"
+    "    else row = {0, 0, 0, charged, base + cost, hand + images} end\n"
+    "  elseif charged then\n"
+    "    " LUA_UNDO("charged", "day")
+    "    local is_last_word = width == 2 and flights < 0 and charged > allowed and charged - images < 16777216\n"
+    "    if is_last_word and call('ZCARD', ledger) == 0 then row = -4 - (charged - images) end\n"
+    "  end\n"
+    "  rows[i] = row\n"
+    "end\n"
+    "return rows\n";
 
 #define LUA_ARGS \
     "local ledger, token, plan = KEYS[1], ARGV[1], ARGV[3]\n" \
@@ -550,42 +473,8 @@ static const char amend_source[] =
     LUA_READ("  charge = 0\n")
     "return {0, over, 0, unpack(old, 1, n)}\n";
 
-static const char settle_source[] =
-    "local token, images = ARGV[1], tonumber(ARGV[2])\n"
-    "if redis.call('ZREM', KEYS[1], token) == 0 then return 0 end\n"
-    "if #token == 22 and string.byte(token, 17) > 96 then\n"
-    "  local field = string.sub(token, 1, 5)\n"
-    "  local before = redis.call('HINCRBY', KEYS[2], field, '-' .. ARGV[2]) + images\n"
-    "  local used = before % 16777216\n"
-    "  if used < images and before == used then redis.call('HDEL', KEYS[2], field)\n"
-    "  elseif used < images then redis.call('HSET', KEYS[2], field, before - used) end\n"
-    "  return 1\n"
-    "end\n"
-    LUA_MOVE
-    "move(token, images, tonumber(ARGV[3]), 0)\n"
-    "return 1\n";
-
-static const char revive_source[] =
-    LUA_MOVE
-    LUA_BURY
-    "local token, now, used = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[6])\n"
-    "local now_s, stays, charged = math.floor(now / 1000000) - 1577836800, used < 0, held(token)\n"
-    "local is_here = redis.call('ZSCORE', KEYS[1], token)\n"
-    "if is_here and stays then\n"
-    "  redis.call('ZADD', KEYS[1], 'XX', 'GT', ARGV[2], token)\n"
-    "  return 1\n"
-    "elseif not is_here then\n"
-    "  local died = tonumber(redis.call('ZSCORE', tombs, token) or -1)\n"
-    "  if died >= 2147483648 or died < 0 and ARGV[5] == '0' then return 0 end\n"
-    "  if died < 1073741824 then charged = 0 end\n"
-    "end\n"
-    "move(token, charged - (stays and held(token) or used), now, ARGV[4])\n"
-    "if stays then redis.call('ZADD', KEYS[1], ARGV[2], token)\n"
-    "else redis.call('ZREM', KEYS[1], token) end\n"
-    "bury(token, 2147483648 + now_s)\n"
-    "tidy(now_s)\n"
-    "return 1\n";
 /* clang-format on */
 
 const char *const redis_script_sources[SCRIPTS] = {
-    rows_source, limits_source, amend_source, settle_source, revive_source, redis_share_source};
+    rows_source,         limits_source,      amend_source,   redis_settle_source,
+    redis_revive_source, redis_share_source, reserves_source};

@@ -24,6 +24,8 @@
  *           each limit u48 images allowed, u48 when its row expires (0: its hash does, and the bucket keeps no grants; see redis_rows.c).
  *   LIMITS  RESERVE with any limits.
  *           ledger, one or two rows a limit; token, score, images, the plan (redis_plan.h).
+ *   RESERVES  RESERVE for several accounts with the same common plan, or one calendar limit; their hashes will stay, and
+ *           their buckets keep no grants.  A ledger and the plan's rows an account; score, facts; then a token an account.
  *   AMEND   Inspects or amends; the same arguments, and until when a grant stands (Unix seconds; 0: in this window alone).
  *   SETTLE  ledger, rows; token, images to give back, now (microseconds).  Replies 1, or 0 where it is gone.
  *   SHARE   a row of the service; see redis_service.c.
@@ -40,7 +42,11 @@
  *
  * What is held may also be told by one number, where there is no more to tell.  By ROWS with one limit: its row.  By LIMITS
  * with a common plan: images in flight beside these * 2^24, plus the calendar limit's row; nothing is granted there, and
- * the RATE was idle. */
+ * the RATE was idle.
+ *
+ * RESERVES replies a list of what these would reply, or of -3: it may be refused, or is held already; ask for it alone.
+ * One limit may also refuse at once, where nothing is held in the bucket: -4 less its row.
+ * Only in its calls are keys of several buckets, so it is not for a Cluster. */
 #pragma once
 
 enum redis_script {
@@ -50,6 +56,7 @@ enum redis_script {
     SCRIPT_SETTLE,
     SCRIPT_REVIVE,
     SCRIPT_SHARE,
+    SCRIPT_RESERVES,
     SCRIPTS
 };
 
@@ -64,6 +71,7 @@ enum redis_task {
     TASK_RESET
 };
 
-extern const char redis_share_source[];
+extern const char redis_settle_source[], redis_revive_source[]; /* redis_scripts_end.c */
+extern const char redis_share_source[];                         /* redis_service.c */
 /* What a link loads, in the order of enum redis_script. */
 extern const char *const redis_script_sources[SCRIPTS];

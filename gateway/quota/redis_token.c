@@ -227,6 +227,13 @@ struct redis_key redis_key_head(uint32_t bucket)
     return key;
 }
 
+char *redis_put_key(char *out, const struct redis_key *head, const void *suffix, size_t len)
+{
+    out = wire_count(out, '$', head->len + len);
+    out = wire_bytes(out, head->buf, head->len);
+    return wire_end_line(wire_bytes(out, suffix, len));
+}
+
 static struct redis_key key_of(uint32_t bucket, struct text suffix)
 {
     struct redis_key key = redis_key_head(bucket);

@@ -61,6 +61,8 @@ uint64_t redis_token_id(const struct hold_handle *handle);
 
 /* How all keys of a bucket begin, and how those of its rows go on: a letter and a number. */
 struct redis_key redis_key_head(uint32_t bucket);
+/* A key of that bucket as an argument (redis/wire.h); the place behind it. */
+char *redis_put_key(char *out, const struct redis_key *head, const void *suffix, size_t len);
 #define SUFFIX_DIGITS 5
 #define SUFFIX_LEN    (1 + SUFFIX_DIGITS)
 void redis_put_suffix(unsigned char out[SUFFIX_LEN], char letter, int64_t ordinal);

@@ -52,6 +52,7 @@ static void answer_lost(struct redis_link *link)
 {
     link->to_write = &link->calls;
     link->awaited = 0;
+    list_append(&link->calls, &link->later);
     for (struct list *node = list_pop_front(&link->calls); node;
          node = list_pop_front(&link->calls)) {
         struct redis_call *call = container_of(node, struct redis_call, link);
@@ -194,11 +195,22 @@ static void push(struct redis_link *link)
     stream_push(&link->stream);
 }
 
+static void put_together(struct redis_link *link)
+{
+    for (struct list *node = list_pop_front(&link->later); node;
+         node = list_pop_front(&link->later)) {
+        struct redis_call *call = container_of(node, struct redis_call, link);
+
+        call->put(call);
+    }
+}
+
 static void flush(struct redis_link *link)
 {
     enum status st = ST_OK;
     bool rides;
 
+    put_together(link);
     redis_wait_send(link);
     if (link->is_out_of_memory) {
         break_link(link, "no memory", 1);
@@ -507,6 +519,7 @@ void redis_link_open(struct redis_link *link, struct loop *loop, const struct re
     link->state = LINK_WAITING;
     link->stream = (struct stream){.ready = on_ready};
     link->backoff_us = BACKOFF_MIN_US;
+    list_init(&link->later);
     list_init(&link->calls);
     link->to_write = &link->calls;
     timer_init(&link->deadline, on_deadline);

@@ -31,6 +31,8 @@ struct redis_call {
     /* Set before redis_link_end().  wait: nobody waits for the reply; ride: Redis need not have it at once, so it may leave
      * with the next that cannot ride, or some milliseconds later. */
     bool can_wait, can_ride;
+    /* Of a call that waits for the turn's write: redis_link_later(). */
+    void (*put)(struct redis_call *call);
     /* All of it was handed to the kernel, which delivers it even if this process dies.  May be NULL. */
     void (*written)(struct redis_call *call);
     /* The reply, valid during the call; NULL: the link was lost, and whether Redis did it is not known. */
@@ -80,6 +82,7 @@ struct redis_link {
     struct timer patience; /* while it is not up: then the breaker opens */
     struct timer sync;     /* the next TIME */
     struct turn_hook flush;
+    struct list later;     /* calls whose command is put together when the turn is written */
     struct list calls;     /* replies are due, oldest first */
     int awaited;           /* of them, those that cannot wait */
     int wake_bytes;        /* fewer bytes of replies do not wake this thread */
@@ -121,6 +124,8 @@ void redis_link_end(struct redis_link *link, struct redis_call *call);
  * itself), then where those that were put end. */
 char *redis_link_room(struct redis_link *link, size_t len);
 void redis_link_took(struct redis_link *link, const char *end);
+/* Instead: put() does that when the turn is over, behind all others'.  Only while up. */
+void redis_link_later(struct redis_link *link, struct redis_call *call);
 /* Before redis_link_begin() of a call: ASKING, for a slot that is being moved there. */
 void redis_link_ask(struct redis_link *link);
 

@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* replies.h - the replies in a stream of bytes from Redis (RESP2), one after the other, however the bytes were cut.
- * hiredis reads them; but most are whole numbers, which need no reader while it has nothing in hand, and no memory. */
+ * hiredis reads them; but most are whole numbers, or a list of them, which need no reader while it has nothing in hand, and
+ * no memory. */
 #pragma once
 
 #include <hiredis/hiredis.h>
 
 #include "base/status.h"
 
+/* Of a list that needs no reader. */
+#define REDIS_NUMBERS_MAX 64
+
 struct redis_replies {
     redisReader *reader; /* owned; NULL: closed */
-    redisReply number;   /* the last reply, where it needed no reader */
     const char *bytes;   /* given, and not yet read; lent */
     size_t len;
+    redisReply plain; /* the last reply, where it needed no reader; its elements are the next */
+    redisReply *elements[REDIS_NUMBERS_MAX];
+    redisReply numbers[REDIS_NUMBERS_MAX];
 };
 
 /* ST_NOMEM or ST_OK. */

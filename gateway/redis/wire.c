@@ -80,6 +80,13 @@ void redis_link_end(struct redis_link *link, struct redis_call *call)
     loop_at_turn_end(link->loop, &link->flush);
 }
 
+void redis_link_later(struct redis_link *link, struct redis_call *call)
+{
+    call->of = link;
+    list_push_back(&link->later, &call->link);
+    loop_at_turn_end(link->loop, &link->flush);
+}
+
 void redis_link_ask(struct redis_link *link)
 {
     redis_link_begin(link, 1);

@@ -7,6 +7,8 @@ from store_lab import StoreScenario
 ACCOUNTS = 20_000 if IS_QUICK else 1_000_000
 PER_SECOND_GOAL = 120_000
 ALL = "day,rate,flight"
+# First looks at most of the buckets, as a gateway has after some minutes.
+KNOWN = ["reserve", "settle"] * 6
 # name, title, limits, step, what it uses, goal in µs
 FIGURES = (
     ("reserve", "reserve: a daily limit", "day", "reserve", "evalsha_us", 7),
@@ -32,7 +34,7 @@ class RedisCpu(StoreScenario):
             options = {"accounts": ACCOUNTS, "limits": limits}
             self.empty()
             self.steps("fill", "keys", **options)
-            told[limits] = self.steps(*["reserve", "settle", "pairs", "reserve", "refund"] * ROUNDS, **options)
+            told[limits] = self.steps(*KNOWN, *["reserve", "settle", "pairs", "reserve", "refund"] * ROUNDS, **options)[len(KNOWN):]
         for name, title, limits, step, used, goal in FIGURES:
             self.add(outcome, name, title, told[limits], step, used, goal)
         pairs = self.times(told["day"], "pairs", "pair_us")

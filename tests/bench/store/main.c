@@ -30,6 +30,9 @@ static const char help[] =
     "HSET\n"
     "  flood            a batch of reserves of one account that has none left\n";
 
+/* A busy gateway asks about so many accounts in a turn. */
+#define TURN_RESERVES 16
+
 struct lab {
     const char *socket;
     int64_t accounts, sized_for, batch;
@@ -42,6 +45,7 @@ struct lab {
     int64_t next; /* account */
     int64_t held, pending, refused;
     struct waiting *waiting; /* a batch of them */
+    struct turn_hook turn;
 };
 
 struct waiting {
@@ -158,10 +162,25 @@ static void wait_for_replies(struct lab *lab)
         loop_run_once(lab->loop, 10);
 }
 
+static void reserve_some(struct turn_hook *hook)
+{
+    struct lab *lab = container_of(hook, struct lab, turn);
+
+    for (int i = 0; i < TURN_RESERVES && lab->held < lab->batch; i++) {
+        reserve_one(lab, lab->next);
+        lab->next = (lab->next + 1) % lab->accounts;
+    }
+    if (lab->held < lab->batch)
+        loop_at_next_turn(lab->loop, hook);
+}
+
 static void reserve(struct lab *lab)
 {
-    for (lab->held = 0; lab->held < lab->batch; lab->next = (lab->next + 1) % lab->accounts)
-        reserve_one(lab, lab->next);
+    lab->held = 0;
+    turn_hook_init(&lab->turn, reserve_some);
+    loop_at_next_turn(lab->loop, &lab->turn);
+    while (lab->held < lab->batch)
+        loop_run_once(lab->loop, 0);
     wait_for_replies(lab);
 }
 

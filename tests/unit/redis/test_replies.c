@@ -2,6 +2,7 @@
 /* test_replies.c - replies from bytes, however they are cut. */
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,9 +56,10 @@ static enum status read_all(const char *bytes, size_t len)
 
 static const char stream[] =
     ":1\r\n:-12\r\n+OK\r\n:3\r\n*2\r\n:7\r\n$3\r\nabc\r\n:9223372036854775807\r\n"
-    ":0\r\n-ERR no\r\n:999999999999999999\r\n*0\r\n:5\r\n";
+    ":0\r\n-ERR no\r\n:999999999999999999\r\n*0\r\n:5\r\n*3\r\n:1\r\n:-3\r\n:16777216\r\n"
+    "*1\r\n*1\r\n:4\r\n:6\r\n";
 static const char record[] = "1 -12 'OK' 3 [2] 7 'abc' 9223372036854775807 0 'ERR no' "
-                             "999999999999999999 [0] 5 ";
+                             "999999999999999999 [0] 5 [3] 1 -3 16777216 [1] [1] 4 6 ";
 
 /* In three pieces, each a copy that ends with its memory, so that a sanitizer sees who reads on. */
 static void expect_cut(size_t first, size_t second)
@@ -101,6 +103,17 @@ Test(redis_replies, what_is_no_reply_is_said)
         cr_assert_eq(redis_replies_open(&replies), ST_OK);
     }
     cr_assert_str_eq(seen, "1 1 1 1 1 1 1 ");
+}
+
+Test(redis_replies, a_list_longer_than_most)
+{
+    char text[16 + 4 * (REDIS_NUMBERS_MAX + 1)];
+    size_t len = (size_t)snprintf(text, sizeof(text), "*%d\r\n", REDIS_NUMBERS_MAX + 1);
+
+    for (int i = 0; i <= REDIS_NUMBERS_MAX; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, ":7\r\n");
+    cr_assert_eq(read_all(text, len), ST_PENDING);
+    cr_assert_eq(memcmp(seen, "[65] 7 7 7 ", 11), 0);
 }
 
 Test(redis_replies, closed_half_way_nothing_is_left)
