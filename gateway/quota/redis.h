@@ -2,7 +2,7 @@
 /* redis.h - one worker's requests to Redis.  Private to this folder.
  *
  * A request is on exactly one of these ways: a question that waits for the link to come up (in ops alone); on its way (the
- * link has its call); or a commit or settle that waits for the link (in unsent, and on disk).  In ops it is besides, while
+ * link has its call, or that of its batch); or a commit or settle that waits for the link (in unsent, and on disk).  In ops it is besides, while
  * somebody waits for it.
  *
  * A reservation has up to two parts, which may lie on different nodes.  A reserve holds one after the other, in one
@@ -16,7 +16,6 @@
 #include "redis/route.h"
 #include "quota/store.h"
 
-struct redis_batch;
 struct redis_seen;
 struct redis_store;
 
@@ -34,7 +33,7 @@ struct redis_quota {
     bool is_counted;           /* among the store's routes that are up */
     struct shelf requests;     /* that are over */
     struct shelf batches;      /* likewise */
-    struct redis_batch *batch; /* of this turn, not written yet; NULL: none */
+    struct list open_batches;  /* of this turn, not written yet */
     bool takes_one_slot;       /* what stands there takes no keys of several slots in one call */
     struct list ops;
     struct list unsent; /* in order */

@@ -15,6 +15,7 @@
 struct redis_batch {
     struct redis_call call;
     struct redis_quota *from;
+    struct list in_open;
     int64_t score; /* the same for all, as is the plan */
     struct redis_shared_plan plan;
     int len;
@@ -77,11 +78,9 @@ static void on_put(struct redis_call *call)
 {
     struct redis_batch *batch = container_of(call, struct redis_batch, call);
     struct redis_link *link = call->of;
-
-    if (batch->from->batch == batch)
-        batch->from->batch = NULL;
     struct redis_request *first = request_of(batch->requests.next);
 
+    list_remove(&batch->in_open);
     if (batch->len == 1 && first->r) { /* else nobody wants it any more */
         put_alone(batch, first, link);
         return;
@@ -121,8 +120,7 @@ static void on_done(struct redis_call *call, const redisReply *reply)
     struct list requests;
     size_t at = 0, len = (size_t)batch->len;
 
-    if (rq->batch == batch)
-        rq->batch = NULL;
+    list_remove(&batch->in_open);
     rq->takes_one_slot = rq->takes_one_slot || is_of_one_slot(reply);
     list_move(&batch->requests, &requests);
     shelf_give(&rq->batches, batch);
@@ -137,6 +135,7 @@ static void on_done(struct redis_call *call, const redisReply *reply)
 
 void redis_batches_init(struct redis_quota *rq)
 {
+    list_init(&rq->open_batches);
     shelf_init(&rq->batches, sizeof(struct redis_batch));
 }
 
@@ -150,10 +149,22 @@ static bool may_share(const struct redis_request *request, const struct redis_li
 static bool is_for(const struct redis_batch *batch, const struct redis_shared_plan *plan,
                    int64_t score, const struct redis_link *link)
 {
-    return batch && batch->call.of == link && batch->len < BATCH_MAX && batch->score == score &&
+    return batch->call.of == link && batch->len < BATCH_MAX && batch->score == score &&
            batch->plan.rows_len == plan->rows_len &&
            memcmp(batch->plan.rows, plan->rows, sizeof(plan->rows)) == 0 &&
            memcmp(batch->plan.facts, plan->facts, sizeof(plan->facts)) == 0;
+}
+
+static struct redis_batch *find(struct redis_quota *rq, const struct redis_shared_plan *plan,
+                                int64_t score, const struct redis_link *link)
+{
+    LIST_EACH (node, &rq->open_batches) {
+        struct redis_batch *batch = container_of(node, struct redis_batch, in_open);
+
+        if (is_for(batch, plan, score, link))
+            return batch;
+    }
+    return NULL;
 }
 
 static struct redis_batch *begin(struct redis_quota *rq, const struct redis_shared_plan *plan,
@@ -167,6 +178,7 @@ static struct redis_batch *begin(struct redis_quota *rq, const struct redis_shar
         .call = {.put = on_put, .done = on_done}, .from = rq, .score = score, .plan = *plan};
     list_init(&batch->call.link);
     list_init(&batch->requests);
+    list_push_front(&rq->open_batches, &batch->in_open);
     redis_link_later(link, &batch->call);
     return batch;
 }
@@ -186,12 +198,14 @@ bool redis_batch_take(struct redis_request *request, struct redis_link *link)
 
     int64_t score = redis_score(request->record.expires_us, false);
 
-    if (!is_for(rq->batch, &plan, score, link))
-        rq->batch = begin(rq, &plan, score, link);
-    if (!rq->batch)
+    struct redis_batch *batch = find(rq, &plan, score, link);
+
+    if (!batch)
+        batch = begin(rq, &plan, score, link);
+    if (!batch)
         return false;
     request->call.of = link;
-    list_push_back(&rq->batch->requests, &request->call.link);
-    rq->batch->len++;
+    list_push_back(&batch->requests, &request->call.link);
+    batch->len++;
     return true;
 }
