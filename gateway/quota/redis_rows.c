@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* redis_rows.c - what need not be looked at again, where an account is the next to be first charged in a window.
- *      Runs on: worker.
+/* redis_rows.c - what need not be looked at again for the next account of a bucket.      Runs on: worker.
  * A row that is new to its hash makes a script look at two things beside it: whether the hash stays for long enough, and
- * whether the bucket keeps grants until a date.  Both are the same for all accounts of the bucket.
+ * whether the bucket keeps grants until a date.  Both are the same for all accounts of the bucket; so where a worker does
+ * not know them, a plain reserve looks at them even if its row is there.
  *
  * A hash, once it stays for long enough, does so until it is gone: hardly anything takes its last row out but FLUSHALL, or
  * a Redis that has lost what it knew.  Should it be made anew by one who does not look, the first who looks again, KNOWN_S
