@@ -119,7 +119,7 @@ asan: ## every test, with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)LSAN_OPTIONS=suppressions=$(CURDIR)/tests/tools/lsan.supp $(MAKE) B=$(B)/asan SAN=address,undefined OPT='-O1 -g' test
 
 tsan: ## the end-to-end tests, with ThreadSanitizer
-	$(Q)$(MAKE) B=$(B)/tsan SAN=thread OPT='-O1 -g' e2e
+	$(Q)TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tools/tsan.supp $(MAKE) B=$(B)/tsan SAN=thread OPT='-O1 -g' e2e
 
 model: ## the quota protocol as a model, checked by Spin; then with defects seeded, which must be found
 	$(Q)tests/tools/deps.sh model

@@ -147,12 +147,13 @@ static void on_bell(evutil_socket_t fd, short what, void *owner)
 {
     struct lookup *lookup = owner;
     struct op *op = lookup->op;
-    enum status st = lookup->st;
     uint64_t rings;
 
     UNUSED(what);
     if (read(fd, &rings, sizeof(rings)) != sizeof(rings))
         return;
+    enum status st = lookup->st; /* the other thread's, until the bell is read */
+
     if (!st)
         *lookup->out = lookup->answer;
     leave(lookup);
