@@ -30,11 +30,11 @@ struct redis_quota {
     struct outbox *outbox; /* owned; NULL: its folder cannot be used, memory must do */
     bool waits_for_reply;  /* a commit is done when it is acknowledged */
     bool is_closing;
-    bool is_counted;           /* among the store's routes that are up */
-    struct shelf requests;     /* that are over */
-    struct shelf batches;      /* likewise */
-    struct list open_batches;  /* of this turn, not written yet */
-    bool takes_one_slot;       /* what stands there takes no keys of several slots in one call */
+    bool is_counted;          /* among the store's routes that are up */
+    struct shelf requests;    /* that are over */
+    struct shelf batches;     /* likewise */
+    struct list open_batches; /* of this turn, not written yet */
+    bool takes_one_slot;      /* what stands there takes no keys of several slots in one call */
     struct list ops;
     struct list unsent; /* in order */
     int on_way;         /* requests that a link has */
