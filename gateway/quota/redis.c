@@ -292,6 +292,14 @@ static void on_lost(struct redis_route *route)
 
 /* --- a worker's door --- */
 
+static void free_quota(struct redis_quota *rq)
+{
+    shelf_fini(&rq->requests);
+    shelf_fini(&rq->batches);
+    free(rq->seen);
+    free(rq);
+}
+
 static void close_quota(struct quota *q)
 {
     struct redis_quota *rq = redis_of(q);
@@ -305,10 +313,7 @@ static void close_quota(struct quota *q)
     on_lost(&rq->route);
     redis_requests_free(rq);
     outbox_close(&rq->outbox);
-    shelf_fini(&rq->requests);
-    shelf_fini(&rq->batches);
-    free(rq->seen);
-    free(rq);
+    free_quota(rq);
 }
 
 static const struct quota_ops quota_ops = {
@@ -375,10 +380,7 @@ static enum status open_quota(struct quota_store *base, struct loop *loop,
     enum status st = redis_route_open(&rq->route, loop, &rq->store->target);
 
     if (st) {
-        shelf_fini(&rq->requests);
-        shelf_fini(&rq->batches);
-        free(rq->seen);
-        free(rq);
+        free_quota(rq);
         return st;
     }
     open_outbox(rq);

@@ -2,8 +2,8 @@
 /* redis.h - one worker's requests to Redis.  Private to this folder.
  *
  * A request is on exactly one of these ways: a question that waits for the link to come up (in ops alone); on its way (the
- * link has its call, or that of its batch); or a commit or settle that waits for the link (in unsent, and on disk).  In ops it is besides, while
- * somebody waits for it.
+ * link has its call, or that of its batch); or a commit or settle that waits for the link (in unsent, and on disk).  In ops
+ * it is besides, while somebody waits for it.
  *
  * A reservation has up to two parts, which may lie on different nodes.  A reserve holds one after the other, in one
  * request; what ends a hold is a request a part. */
@@ -144,7 +144,11 @@ void redis_request_go(struct redis_request *request);
 void redis_request_end(struct redis_request *request);
 /* redis_end.c: an integer came in reply to an END. */
 void redis_end_answered(struct redis_request *request, const redisReply *reply);
+/* The question that it asks now; of a RESERVE or ASK that somebody waits for. */
 struct redis_question redis_question_of(const struct redis_request *request);
+/* A script's call, of so many keys and arguments in all, which follow (redis/wire.h); the place behind it. */
+char *redis_put_script(char *out, const struct redis_link *link, enum redis_script script, int keys,
+                       int args);
 /* What a RESERVE is to do this time, and until when its lease is. */
 void redis_reserve_set_out(struct redis_request *request);
 /* Its command, as it stands, into the link's buffer, and how urgent it is; redis_link_end() is left to the caller. */
@@ -152,7 +156,7 @@ void redis_request_write(struct redis_request *request, struct redis_link *link)
 /* A record that was left behind on disk, and is in this worker's outbox now. */
 void redis_request_resume(struct redis_quota *rq, const struct outbox_record *record);
 
-/* redis_batch.c: plain reserves of a turn, in one call. */
+/* redis_batch.c: reserves of a turn that ask for the same, in one call. */
 void redis_batches_init(struct redis_quota *rq);
 /* The link has it from now on, together with others; false: it goes alone. */
 bool redis_batch_take(struct redis_request *request, struct redis_link *link);

@@ -49,9 +49,7 @@ static char *put_call(char *out, const struct redis_batch *batch, const struct r
     const struct redis_shared_plan *plan = &batch->plan;
     int keys = batch->len * (1 + plan->rows_len);
 
-    out = wire_count(out, '*', 5 + (size_t)(keys + batch->len));
-    out = wire_bytes(out, link->target->scripts.calls[SCRIPT_RESERVES], SCRIPT_CALL_LEN);
-    out = wire_arg_int(out, keys);
+    out = redis_put_script(out, link, SCRIPT_RESERVES, keys, 2 + batch->len);
     LIST_EACH (node, &batch->requests)
         out = put_keys(out, plan, request_of(node)->record.handle.bucket);
     out = wire_arg_int(out, batch->score);

@@ -23,13 +23,19 @@ static char *put_token(char *out, const struct hold_handle *handle)
     return wire_arg(out, handle->token, handle->token_len);
 }
 
-/* A script's call, and its first key; keys and args are how many there are of them in all. */
-static char *begin_script(char *out, const struct redis_link *link, enum redis_script script,
-                          const struct redis_key *head, int keys, int args)
+char *redis_put_script(char *out, const struct redis_link *link, enum redis_script script, int keys,
+                       int args)
 {
     out = wire_count(out, '*', 3 + (size_t)keys + (size_t)args);
     out = wire_bytes(out, link->target->scripts.calls[script], SCRIPT_CALL_LEN);
-    out = wire_arg_int(out, keys);
+    return wire_arg_int(out, keys);
+}
+
+/* A script's call, and its first key. */
+static char *begin_script(char *out, const struct redis_link *link, enum redis_script script,
+                          const struct redis_key *head, int keys, int args)
+{
+    out = redis_put_script(out, link, script, keys, args);
     return redis_put_key(out, head, "h", 1);
 }
 

@@ -13,7 +13,6 @@
 #define SLOT_LEN    6
 #define COUNT_LEN   4
 #define ROLLING_LEN (SLOT_LEN + ROLLING_COUNTS * COUNT_LEN)
-#define PLAN_Y_AT   26
 
 /* For images of the part's owner, and no trial. */
 static bool is_plain(const struct limit *limit, const struct account_digest *owner)
@@ -125,7 +124,7 @@ static void add_limit(struct redis_plan *plan, const struct redis_question *ques
     redis_put(out + 8, 6, (uint64_t)amount);
     redis_put(out + 14, 6, (uint64_t)allowed);
     redis_put(out + 20, 6, (uint64_t)x);
-    redis_put(out + PLAN_Y_AT, 6, (uint64_t)y);
+    redis_put(out + 26, 6, (uint64_t)y);
     redis_put(out + PLAN_EXPIRY_AT, 6, (uint64_t)expiry_s(question, limit));
     plan->len += PLAN_LIMIT_LEN;
     add_rows(plan, limit, &charge);
@@ -155,91 +154,73 @@ bool redis_part_is_common(const struct reservation *r, int part)
     return true;
 }
 
-/* A RATE beyond measure has no charge, which would say that there is none.  The limits are in the plan already. */
-static void put_facts(struct redis_plan *plan, const struct redis_question *question)
+/* Of one calendar limit, and with it a RATE, an IN_FLIGHT limit or both.  False: a RATE beyond measure has no charge, which
+ * would say that there is none. */
+static bool put_facts(const struct redis_question *question, unsigned char out[PLAN_COUNTS_LEN])
 {
-    unsigned char *out = plan->bytes + PLAN_HEAD_LEN - PLAN_FACTS_LEN;
     const struct reservation *r = question->r;
-    const struct limit *first = &r->limits[r->parts[question->part].first].limit;
-    const struct reserved_limit *second = &r->limits[r->parts[question->part].first + 1];
-    const struct reserved_limit *last = second + r->parts[question->part].len - 2;
-    bool has_rate = second->limit.rule.kind == LIMIT_RATE;
-    bool has_flight = last->limit.rule.kind == LIMIT_IN_FLIGHT;
-    int64_t allowed = MIN(limit_allowed(first), row_shape(MEASURE_IMAGES).span - 1);
-    int64_t flights = has_flight ? MIN(limit_allowed(&last->limit), FLIGHTS_MAX) : -1;
+    const struct reservation_part *part = &r->parts[question->part];
+    const struct reserved_limit *limits = &r->limits[part->first];
+    const struct limit *last = &limits[part->len - 1].limit;
+    bool has_rate = part->len > 1 && limits[1].limit.rule.kind == LIMIT_RATE;
+    bool has_flight = last->rule.kind == LIMIT_IN_FLIGHT;
+    int64_t allowed = MIN(limit_allowed(&limits[0].limit), row_shape(MEASURE_IMAGES).span - 1);
+    int64_t flights = has_flight ? MIN(limit_allowed(last), FLIGHTS_MAX) : -1;
     int64_t cost = 0, now_us = 0, most_us = 0;
 
     if (has_rate) {
-        struct charge charge = charge_of(&second->limit, r->held_images, question->asked_us);
+        const struct limit *rate = &limits[1].limit;
+        struct charge charge = charge_of(rate, r->held_images, question->asked_us);
 
         cost = MIN(charge.amount, AMOUNT_MAX);
         now_us = question->asked_us % (charge.segment_s * US_PER_S);
-        most_us = now_us + MIN(limit_allowed(&second->limit), AMOUNT_MAX);
+        most_us = now_us + MIN(limit_allowed(rate), AMOUNT_MAX);
         if (cost == 0)
-            return;
+            return false;
     }
     redis_put(out, 3, (uint64_t)allowed);
     redis_put(out + 3, 6, (uint64_t)cost);
     redis_put(out + 9, 6, (uint64_t)now_us);
     redis_put(out + 15, 6, (uint64_t)most_us);
     redis_put(out + 21, 3, (uint64_t)flights);
-    memcpy(out + 24, plan->bytes + PLAN_HEAD_LEN + PLAN_EXPIRY_AT, 6);
+    return true;
 }
 
 void redis_plan_make(const struct redis_question *question, struct redis_plan *out)
 {
     const struct reservation_part *part = &question->r->parts[question->part];
+    unsigned char *facts = out->bytes + PLAN_HEAD_LEN - PLAN_FACTS_LEN;
 
     out->rows_len = 0;
     out->bytes[0] = (unsigned char)question->task;
     redis_put(out->bytes + 1, 4, (uint64_t)redis_horizon(question->now_us));
     redis_put(out->bytes + 5, 2, (uint64_t)question->r->held_images);
-    memset(out->bytes + PLAN_HEAD_LEN - PLAN_FACTS_LEN, 0, PLAN_FACTS_LEN);
+    memset(facts, 0, PLAN_FACTS_LEN);
     out->len = PLAN_HEAD_LEN;
     for (int i = part->first; i < part->first + part->len; i++)
         add_limit(out, question, &question->r->limits[i].limit);
     if (question->task <= TASK_REAP_AND_RESERVE &&
-        redis_part_is_common(question->r, question->part))
-        put_facts(out, question);
+        redis_part_is_common(question->r, question->part) && put_facts(question, facts))
+        memcpy(facts + PLAN_COUNTS_LEN, out->bytes + PLAN_HEAD_LEN + PLAN_EXPIRY_AT, 6);
 }
 
 /* --- of several accounts --- */
 
-static bool share_of_day(const struct redis_question *question, const struct limit *day,
-                         struct redis_shared_plan *out)
+/* False: its hash must be looked at first. */
+static bool share_row(const struct redis_question *question, const struct limit *limit,
+                      struct redis_shared_plan *out)
 {
-    unsigned char *facts = out->facts;
+    struct redis_row row =
+        redis_row_of(question->from, question->bucket, limit, question->asked_us);
 
-    if (expiry_s(question, day) != 0)
+    if (!redis_rows_are_seen(question->from, &row, question->now_us))
         return false;
-    out->rows_len = 1;
-    redis_put_suffix(out->rows[0], redis_row_letter(&day->rule), day->window.ordinal);
-    redis_put(facts, 2, (uint64_t)question->r->held_images);
-    redis_put(facts + 2, 3, (uint64_t)MIN(limit_allowed(day), row_shape(MEASURE_IMAGES).span - 1));
-    redis_put(facts + 23, 3, (uint64_t)-1);
-    return true;
-}
-
-/* The first fact, images allowed, is zero where there are none. */
-static bool share_of_common(const struct redis_question *question, struct redis_shared_plan *out)
-{
-    struct redis_plan plan;
-    const unsigned char *limits = plan.bytes + PLAN_HEAD_LEN;
-    const unsigned char *facts = limits - PLAN_FACTS_LEN;
-    int len;
-
-    redis_plan_make(question, &plan);
-    len = (plan.len - PLAN_HEAD_LEN) / PLAN_LIMIT_LEN;
-    for (int i = 0; i < len; i++)
-        if (redis_get(limits + i * PLAN_LIMIT_LEN + PLAN_EXPIRY_AT, 6) != 0)
-            return false;
-    if (redis_get(facts, 3) == 0)
-        return false;
-    out->rows_len = plan.rows_len;
-    memcpy(out->rows, plan.rows, (size_t)plan.rows_len * SUFFIX_LEN);
-    redis_put(out->facts, 2, (uint64_t)question->r->held_images);
-    memcpy(out->facts + 2, facts, 24);
-    memcpy(out->facts + 26, limits + PLAN_LIMIT_LEN + PLAN_Y_AT, 6);
+    redis_put_suffix(out->rows[out->rows_len++], row.letter, row.ordinal);
+    if (limit->rule.kind == LIMIT_RATE) {
+        redis_put_suffix(out->rows[out->rows_len++], row.letter, row.ordinal - 1);
+        redis_put(out->facts + PLAN_SEGMENT_AT, 6,
+                  (uint64_t)(limit_segment_s(&limit->rule) * US_PER_S));
+    }
     return true;
 }
 
@@ -247,11 +228,19 @@ bool redis_plan_share(const struct redis_question *question, struct redis_shared
 {
     const struct reservation *r = question->r;
     const struct reservation_part *part = &r->parts[question->part];
+    bool is_day = part->len == 1 && redis_part_is_rows(r, question->part);
 
     memset(out, 0, sizeof(*out));
-    if (part->len == 1 && redis_part_is_rows(r, question->part))
-        return share_of_day(question, &r->limits[part->first].limit, out);
-    return redis_part_is_common(r, question->part) && share_of_common(question, out);
+    if (!is_day && !redis_part_is_common(r, question->part))
+        return false;
+    for (int i = part->first; i < part->first + part->len; i++) {
+        const struct limit *limit = &r->limits[i].limit;
+
+        if (limit->rule.kind != LIMIT_IN_FLIGHT && !share_row(question, limit, out))
+            return false;
+    }
+    redis_put(out->facts, 2, (uint64_t)r->held_images);
+    return put_facts(question, out->facts + 2);
 }
 
 /* --- replies --- */

@@ -8,9 +8,10 @@
  *   u16  images
  *   30   the facts of a common plan, or zeros
  *
- * The facts are 48 bits each: images allowed (0: no common plan); the RATE's charge (0: no such limit), now since its
- * segment began, how far its TAT may be; images in flight (-1: no such limit).  A common plan is one calendar limit, then a
- * RATE, an IN_FLIGHT limit or both, all for images of the ledger's own subject, none on trial.
+ * The facts are u24 images allowed (0: no common plan); u48 the RATE's charge (0: no such limit), now since its segment
+ * began, how far its TAT may be; i24 images in flight (-1: no such limit); u48 when the calendar limit's row expires, as
+ * below.  A common plan is one calendar limit, then a RATE, an IN_FLIGHT limit or both, all for images of the ledger's own
+ * subject, none on trial.
  *
  * Then come 38 bytes a limit:
  *
@@ -30,9 +31,10 @@
 #include "quota/redis_scripts.h"
 #include "quota/redis_token.h"
 
-#define PLAN_FACTS_LEN 30
-#define PLAN_HEAD_LEN  (1 + 4 + 2 + PLAN_FACTS_LEN)
-#define PLAN_LIMIT_LEN 38
+#define PLAN_COUNTS_LEN 24 /* of the facts: all but the last */
+#define PLAN_FACTS_LEN  (PLAN_COUNTS_LEN + 6)
+#define PLAN_HEAD_LEN   (1 + 4 + 2 + PLAN_FACTS_LEN)
+#define PLAN_LIMIT_LEN  38
 /* In a limit. */
 #define PLAN_EXPIRY_AT 32
 
@@ -62,9 +64,10 @@ bool redis_part_is_rows(const struct reservation *r, int part);
 bool redis_part_is_common(const struct reservation *r, int part);
 void redis_plan_make(const struct redis_question *question, struct redis_plan *out);
 
-/* What RESERVES takes of accounts that ask for the same: u16 images; i24 images allowed; u48 the RATE's charge (0: no such
- * limit), now since its segment began, how far its TAT may be; i24 images in flight (-1: no such limit); u48 a segment. */
-#define PLAN_SHARED_LEN (2 + 3 + 6 + 6 + 6 + 3 + 6)
+/* What RESERVES takes of accounts that ask for the same, by a common plan or one calendar limit for images: u16 images; the
+ * facts as above, but for the last; u48 the RATE's segment. */
+#define PLAN_SEGMENT_AT (2 + PLAN_COUNTS_LEN)
+#define PLAN_SHARED_LEN (PLAN_SEGMENT_AT + 6)
 
 struct redis_shared_plan {
     int rows_len;

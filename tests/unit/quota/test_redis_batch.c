@@ -2,7 +2,6 @@
 /* test_redis_batch.c - the plain reserves of a turn share a call, and each is as exact as alone. */
 
 #include <criterion/criterion.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -81,11 +80,17 @@ static int calls_of_turn(void)
     return calls;
 }
 
-/* All of this turn, over accounts 1..4; how many calls that took. */
-static int ask_all(struct asked *asked, int len)
+/* Accounts 1..4 in turn. */
+static void ask_round(struct asked *asked, int len, int64_t limit)
 {
     for (int i = 0; i < len; i++)
-        ask(&asked[i], 1 + i % 4, 1, 99);
+        ask(&asked[i], 1 + i % 4, 1, limit);
+}
+
+/* All of this turn; how many calls that took. */
+static int ask_all(struct asked *asked, int len)
+{
+    ask_round(asked, len, 99);
     return calls_of_turn();
 }
 
@@ -95,10 +100,24 @@ static void expect_all(struct asked *asked, int len, enum status st)
         cr_assert_eq(rig_ended(&rig, &asked[i].wait, ST_PENDING), st, "%d", i);
 }
 
-static void give_all_back(struct asked *asked, int len)
+static void settle_all(struct asked *asked, int len, int64_t used_images)
 {
     for (int i = 0; i < len; i++)
-        quota_settle(rig.q[0], &asked[i].r, 0);
+        quota_settle(rig.q[0], &asked[i].r, used_images);
+}
+
+/* They are held, and were used; the next one to reap is far again. */
+static void use_all(struct asked *asked, int len)
+{
+    expect_all(asked, len, ST_OK);
+    settle_all(asked, len, 1);
+    RIG_UNTIL(&rig, door()->on_way == 0);
+    door()->reserves = 0;
+}
+
+static void give_all_back(struct asked *asked, int len)
+{
+    settle_all(asked, len, 0);
     for (int account = 1; account <= 4; account++)
         cr_assert_eq(rig_used(&rig, account, 0), 0);
     cr_assert_eq(rig_held(&rig), 0);
@@ -180,15 +199,9 @@ Test(redis_batch, one_call_refuses)
     struct asked asked[MANY];
 
     start();
-    for (int i = 0; i < 8; i++)
-        ask(&asked[i], 1 + i % 4, 1, 2);
-    expect_all(asked, 8, ST_OK);
-    for (int i = 0; i < 8; i++)
-        quota_settle(rig.q[0], &asked[i].r, 1);
-    RIG_UNTIL(&rig, door()->on_way == 0);
-    door()->reserves = 0;
-    for (int i = 0; i < MANY; i++)
-        ask(&asked[i], 1 + i % 4, 1, 2);
+    ask_round(asked, 8, 2);
+    use_all(asked, 8);
+    ask_round(asked, MANY, 2);
     cr_assert_eq(calls_of_turn(), 1);
     RIG_UNTIL(&rig, asked[0].wait.is_done);
     cr_assert(asked[MANY - 1].wait.is_done);
@@ -238,11 +251,7 @@ Test(redis_batch, with_a_rate_and_images_in_flight)
     start();
     for (int i = 0; i < 4; i++)
         common(&asked[i], 1 + i, 9);
-    expect_all(asked, 4, ST_OK);
-    for (int i = 0; i < 4; i++)
-        quota_settle(rig.q[0], &asked[i].r, 1);
-    RIG_UNTIL(&rig, door()->on_way == 0);
-    door()->reserves = 0;
+    use_all(asked, 4);
     turn_hook_init(&turn.hook, ask_common);
     loop_at_turn_end(rig.loop, &turn.hook);
     cr_assert_eq(calls_of_turn(), 1);
@@ -256,8 +265,7 @@ Test(redis_batch, with_a_rate_and_images_in_flight)
         cr_assert_eq(limits[2].used_units, MIN(1 + i / 4, 2) * UNITS_PER_IMAGE, "%d", i);
     }
     cr_assert_eq(asked[MANY - 1].r.refused_by, 2);
-    for (int i = 0; i < 8; i++)
-        quota_settle(rig.q[0], &asked[i].r, 0);
+    settle_all(asked, 8, 0);
     cr_assert_eq(rig_used(&rig, 1, 0), 1);
     cr_assert_eq(rig_held(&rig), 0);
 }
@@ -270,8 +278,7 @@ Test(redis_batch, nobody_waits_any_more)
     ask(&one, 1, 1, 99);
     op_cancel(&one.wait.op);
     RIG_UNTIL(&rig, door()->on_way == 0);
-    for (int i = 0; i < MANY; i++)
-        ask(&asked[i], 1 + i % 4, 1, 99);
+    ask_round(asked, MANY, 99);
     for (int i = 0; i < MANY; i += 2)
         op_cancel(&asked[i].wait.op);
     loop_run_once(rig.loop, 0);
@@ -350,8 +357,7 @@ Test(redis_batch, its_link_is_lost_before_the_turn_ends)
     struct asked asked[MANY];
 
     start();
-    for (int i = 0; i < MANY; i++)
-        ask(&asked[i], 1 + i % 4, 1, 99);
+    ask_round(asked, MANY, 99);
     redis_link_give_up(link_of(), "a test");
     cr_assert(list_is_empty(&door()->open_batches));
     for (int i = 0; i < MANY; i++) {
@@ -455,7 +461,6 @@ Test(redis_batch, what_others_have_made_becomes_known)
         cr_assert_eq(asked[i].r.limits[0].used_units, 2 * UNITS_PER_IMAGE);
     cr_assert_eq(ask_all(asked + 4, 8), 1);
     expect_all(asked + 4, 8, ST_OK);
-    for (int i = 0; i < MANY; i++)
-        quota_settle(rig.q[0], &asked[i].r, 0);
+    settle_all(asked, MANY, 0);
     cr_assert_eq(rig_used(&rig, 1, 0), 1);
 }
