@@ -61,7 +61,7 @@ class CallgrindGateway(harness.Gateway):
     def start(self, wait=True):
         harness.Program.__init__(
             self, "valgrind", "--tool=callgrind", "--separate-threads=yes",
-            f"--callgrind-out-file={self.folder}/callgrind.out", os.path.join(harness.BUILD, "meltguard"),
+            f"--callgrind-out-file={self.folder}/callgrind.out", harness.MELTGUARD,
             "--config", self.config_path, name="callgrind", env=UnderCallgrind.ENV)
         self.address = self._listening("listening")
         self.admin = self._listening("admin_listening")

@@ -72,6 +72,16 @@ def tree_cpu_ns(root):
     return sum(cpu_ns(process) for process in tree(root))
 
 
+def tree_sleeps(root):
+    """How often a thread of these processes had nothing to do, so far."""
+    total = 0
+    for process in tree(root):
+        for task in os.listdir(f"/proc/{process}/task"):
+            with open(f"/proc/{process}/task/{task}/status", encoding="utf-8") as file:
+                total += sum(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
+    return total
+
+
 def core_busy_ns(cores):
     """Time that these cores have spent on anything, so far; to 10 ms."""
     with open("/proc/stat", encoding="utf-8") as file:

@@ -106,7 +106,7 @@ def machine():
             "nginx": first_line("nginx", "-v").split("/")[-1],
             "haproxy": first_line("haproxy", "-v").split(" ")[2:3],
             "redis": first_line("redis-server", "--version").split(" ")[2:3],
-            "meltguard": first_line(os.path.join(harness.BUILD, "meltguard"), "--version"),
+            "meltguard": first_line(harness.MELTGUARD, "--version"),
             "test_core": sorted(lab.TEST_CORE), "load_core": sorted(lab.LOAD_CORE),
             "rounds": ROUNDS, "seconds": SECONDS, "is_quick": IS_QUICK,
             "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}

@@ -95,8 +95,8 @@ class Scenario:
 class Slice:
     """One system under load for a moment."""
 
-    def __init__(self, cpu_us, redis_us, foreign_s, result):
-        self.cpu_us, self.redis_us = cpu_us, redis_us       # a request
+    def __init__(self, used, foreign_s, result):
+        self.cpu_us, self.redis_us, self.sleeps = used      # a request
         self.foreign_s, self.seconds = foreign_s, result["seconds"]     # of it, the core under test served others
         self.answered, self.per_second = result["answered"], result["per_second"]
         self.p50, self.p99 = result["latency_us"]["p50"], result["latency_us"]["p99"]
@@ -147,15 +147,18 @@ class Race(Scenario):
         return dict(self.load) if self.is_counted else {**self.load, "seconds": SECONDS / self.cuts}
 
     def slice(self, lab, system, i, outcome):
-        cpu, redis, busy = system.cpu_ns(), lab.redis_cpu_ns(), laboratory.core_busy_ns(laboratory.TEST_CORE)
+        before = self.used_so_far(lab, system)
         result = laboratory.load(system.address, header=system.headers, **self.slice_options(i))
         time.sleep(SETTLE_S)
-        answered = max(result["answered"], 1)
         self.complain(system, result, outcome)
-        cpu, redis = system.cpu_ns() - cpu, lab.redis_cpu_ns() - redis
-        busy = laboratory.core_busy_ns(laboratory.TEST_CORE) - busy
+        cpu, redis, sleeps, busy = (now - then for now, then in zip(self.used_so_far(lab, system), before))
         foreign_s = max(busy - cpu, 0) / 1e9 if self.settings.get("cores", laboratory.TEST_CORE) == laboratory.TEST_CORE else 0
-        return Slice(cpu / 1000 / answered, redis / 1000 / answered, foreign_s, result)
+        answered = max(result["answered"], 1)
+        return Slice((cpu / 1000 / answered, redis / 1000 / answered, sleeps / answered), foreign_s, result)
+
+    @staticmethod
+    def used_so_far(lab, system):
+        return system.cpu_ns(), lab.redis_cpu_ns(), system.sleeps(), laboratory.core_busy_ns(laboratory.TEST_CORE)
 
     def complain(self, system, result, outcome):
         wrong = {status: seen["count"] for status, seen in result["statuses"].items()
@@ -175,7 +178,7 @@ class Race(Scenario):
     def cells(mine, uses_redis):
         def middle(what):
             return statistics.median(getattr(one, what) for one in mine)
-        return {"CPU µs": f"{middle('cpu_us'):.1f}", "requests/s": f"{middle('per_second'):,.0f}",
+        return {"CPU µs": f"{middle('cpu_us'):.1f}", "sleeps": f"{middle('sleeps'):.2f}", "requests/s": f"{middle('per_second'):,.0f}",
                 "p50 µs": f"{middle('p50'):,.0f}", "p99 µs": f"{middle('p99'):,.0f}",
                 "Redis µs": f"{middle('redis_us'):.1f}" if uses_redis else ""}
 

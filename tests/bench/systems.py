@@ -61,6 +61,9 @@ class System:
     def cpu_ns(self):
         return laboratory.tree_cpu_ns(self.pid)
 
+    def sleeps(self):
+        return laboratory.tree_sleeps(self.pid)
+
     def rss_bytes(self):
         return laboratory.tree_rss_bytes(self.pid)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real programs for end-to-end tests and the demo: meltguard, simgpu and redis-server, on free ports, each ended by its
-process id when its owner is done, whatever happens.  MELTGUARD_BUILD names the folder of the programs (build)."""
+process id when its owner is done, whatever happens.  MELTGUARD_BUILD names the folder of the programs (build), MELTGUARD
+the gateway (the one in that folder)."""
 import ctypes
 import hashlib
 import itertools
@@ -19,6 +20,7 @@ import unittest
 import wire
 
 BUILD = os.path.abspath(os.environ.get("MELTGUARD_BUILD", "build"))
+MELTGUARD = os.path.abspath(os.environ.get("MELTGUARD", os.path.join(BUILD, "meltguard")))
 # A sanitizer's report, or an ASSERT that did not hold.
 REPORTS = re.compile(r"ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|LeakSanitizer"
                      r"|assert_failed|assertion failed", re.IGNORECASE)
@@ -296,8 +298,7 @@ class Gateway(Program):
         self.start(wait)
 
     def start(self, wait=True):
-        super().__init__(os.path.join(BUILD, "meltguard"), "--config", self.config_path,
-                         env=self.env)
+        super().__init__(MELTGUARD, "--config", self.config_path, env=self.env)
         self.address = self._listening("listening")
         self.admin = self._listening("admin_listening")
         if wait:

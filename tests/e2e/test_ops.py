@@ -15,7 +15,6 @@ from wire import Connection, fetch, request
 
 PATH = "/v1/images/generations"
 ASK = {"prompt": "a secret garden 4711", "size": "8x8"}
-MELTGUARD = os.path.join(harness.BUILD, "meltguard")
 
 
 def bearer(key):
@@ -301,7 +300,7 @@ class Workers(Case):
 
 class CommandLine(Case):
     def run_(self, *words):
-        done = subprocess.run([MELTGUARD, *words], capture_output=True, text=True, timeout=20,
+        done = subprocess.run([harness.MELTGUARD, *words], capture_output=True, text=True, timeout=20,
                               check=False)
         return done.returncode, done.stdout, done.stderr
 
@@ -421,7 +420,7 @@ class Shipped(Case):
                 self.assertAdmitted(answer)
 
     def check(self, path):
-        done = subprocess.run([MELTGUARD, "--config", path, "--check"], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run([harness.MELTGUARD, "--config", path, "--check"], capture_output=True, text=True, timeout=20, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_configurations(self):

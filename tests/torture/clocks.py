@@ -8,7 +8,7 @@ import subprocess
 import time
 import zoneinfo
 
-from harness import BUILD
+from harness import MELTGUARD
 
 HOUR = 3600
 # What was begun by the old time is over then.
@@ -17,7 +17,7 @@ SLOW_S = 0.5
 def faketime_library():
     """The path of libfaketime, where it is installed and can be loaded into the gateway; else None."""
     found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-    needs = subprocess.run(["ldd", os.path.join(BUILD, "meltguard")], capture_output=True, text=True).stdout
+    needs = subprocess.run(["ldd", MELTGUARD], capture_output=True, text=True).stdout
     return found[0] if found and "libasan" not in needs and "libtsan" not in needs else None
 
 

@@ -13,7 +13,7 @@ from systems import Haproxy, Meltguard, Nginx, is_listening
 
 SIZE_GOAL_MB, REST_GOAL_MB = 2, 8
 BINARIES = {"nginx": "/usr/sbin/nginx", "haproxy": "/usr/sbin/haproxy",
-            "meltguard": os.path.join(harness.BUILD, "meltguard")}
+            "meltguard": harness.MELTGUARD}
 
 
 def stripped_mb(path):
