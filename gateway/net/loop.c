@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* loop.c - turns over a libevent base.      Runs on: the loop's thread.
- * libevent waits and calls; timers, hooks and retired objects are looked after between two waits.  One libevent timeout
- * ends a wait when the wheel wants it; it is armed anew only for an earlier time, so a turn costs no heap operation. */
+ * libevent waits and calls; timers, hooks and retired objects are looked after between two waits.  An alarm, which is a timer
+ * of the kernel's, ends a wait when the wheel wants it; it is armed anew only for an earlier time, or once it has gone off.
+ * A timeout of the wait itself would be armed and disarmed each time that this thread sleeps. */
 #include "net/loop.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "net/wheel.h"
 
 struct loop {
     struct event_base *base; /* owned */
-    struct event *wake;      /* owned; the timeout that ends a wait */
-    int64_t wake_us;         /* when it does; INT64_MAX: it is not armed */
+    int alarm_fd;            /* owned */
+    struct event *alarm;     /* owned */
+    int64_t alarm_us;        /* when it goes off; INT64_MAX: it is not armed */
     int64_t now_us, wall_us; /* 0: not read in this turn */
     bool is_in_turn;
     bool is_stopping;
@@ -25,13 +29,14 @@ struct loop {
     struct wheel wheel;
 };
 
-static void on_wake(evutil_socket_t fd, short what, void *owner)
+/* It need not be read: it is told of once, and armed anew it is not readable. */
+static void on_alarm(evutil_socket_t fd, short what, void *owner)
 {
     struct loop *loop = owner;
 
     UNUSED(fd);
     UNUSED(what);
-    loop->wake_us = INT64_MAX;
+    loop->alarm_us = INT64_MAX;
 }
 
 static struct event_base *base_new(void)
@@ -40,11 +45,31 @@ static struct event_base *base_new(void)
 
     if (!config)
         return NULL;
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV |
+                                      EVENT_BASE_FLAG_NO_CACHE_TIME);
     struct event_base *base = event_base_new_with_config(config);
 
     event_config_free(config);
     return base;
+}
+
+static void close_alarm(struct loop *loop)
+{
+    if (loop->alarm)
+        event_free(loop->alarm);
+    if (loop->alarm_fd >= 0)
+        close(loop->alarm_fd);
+}
+
+static bool open_alarm(struct loop *loop)
+{
+    loop->alarm_us = INT64_MAX;
+    loop->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (loop->alarm_fd < 0)
+        return false;
+    loop->alarm =
+        event_new(loop->base, loop->alarm_fd, EV_READ | EV_ET | EV_PERSIST, on_alarm, loop);
+    return loop->alarm && event_add(loop->alarm, NULL) == 0;
 }
 
 enum status loop_new(struct loop **out)
@@ -56,10 +81,8 @@ enum status loop_new(struct loop **out)
     loop->base = base_new();
     if (!loop->base)
         goto fail_base;
-    loop->wake = evtimer_new(loop->base, on_wake, loop);
-    if (!loop->wake)
-        goto fail_wake;
-    loop->wake_us = INT64_MAX;
+    if (!open_alarm(loop))
+        goto fail_alarm;
     list_init(&loop->next_turn);
     list_init(&loop->turn_end);
     list_init(&loop->turn_last);
@@ -67,7 +90,8 @@ enum status loop_new(struct loop **out)
     *out = loop;
     return ST_OK;
 
-fail_wake:
+fail_alarm:
+    close_alarm(loop);
     event_base_free(loop->base);
 fail_base:
     free(loop);
@@ -102,7 +126,7 @@ void loop_free(struct loop **loop_ptr)
     forget_hooks(&loop->turn_end);
     forget_hooks(&loop->turn_last);
     wheel_fini(&loop->wheel);
-    event_free(loop->wake);
+    close_alarm(loop);
     event_base_free(loop->base);
     free(loop);
 }
@@ -134,15 +158,16 @@ static void end_turn(struct loop *loop)
 }
 
 /* Sees to it that the wait ends by then. */
-static void arm_wake(struct loop *loop, int64_t at_us)
+static void arm_alarm(struct loop *loop, int64_t at_us)
 {
-    if (at_us >= loop->wake_us)
+    if (at_us >= loop->alarm_us)
         return;
-    int64_t wait_us = MAX(at_us - clock_monotonic_us(), 0);
-    struct timeval wait = {.tv_sec = (time_t)(wait_us / 1000000), .tv_usec = wait_us % 1000000};
+    int64_t wait_us = MAX(at_us - clock_monotonic_us(), 1); /* 0 would disarm it */
+    struct itimerspec wait = {
+        .it_value = {.tv_sec = (time_t)(wait_us / 1000000), .tv_nsec = wait_us % 1000000 * 1000}};
 
-    ASSERT(evtimer_add(loop->wake, &wait) == 0);
-    loop->wake_us = at_us;
+    ASSERT(timerfd_settime(loop->alarm_fd, 0, &wait, NULL) == 0);
+    loop->alarm_us = at_us;
 }
 
 static bool has_work_at_hand(const struct loop *loop)
@@ -158,9 +183,9 @@ static void wait_and_call(struct loop *loop, int max_wait_ms)
     if (max_wait_ms == 0) {
         flags |= EVLOOP_NONBLOCK;
     } else {
-        arm_wake(loop, wheel_next_us(&loop->wheel));
+        arm_alarm(loop, wheel_next_us(&loop->wheel));
         if (max_wait_ms > 0)
-            arm_wake(loop, clock_monotonic_us() + (int64_t)max_wait_ms * 1000);
+            arm_alarm(loop, clock_monotonic_us() + (int64_t)max_wait_ms * 1000);
     }
     ASSERT(event_base_loop(loop->base, flags) >= 0);
 }

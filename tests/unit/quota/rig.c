@@ -80,6 +80,15 @@ void rig_stop(struct rig *rig)
     quota_store_close(&rig->store);
 }
 
+pid_t rig_fork(struct rig *rig)
+{
+    pid_t child = fork();
+
+    if (child == 0)
+        cr_assert_eq(loop_new(&rig->loop), ST_OK);
+    return child;
+}
+
 void rig_redis_start(struct rig *rig)
 {
     static const char *const no_options[] = {NULL};

@@ -3,6 +3,8 @@
  * ends with the test, however that ends. */
 #pragma once
 
+#include <sys/types.h>
+
 #include "config/config.h"
 #include "core/cost.h"
 #include "quota/quota.h"
@@ -37,6 +39,8 @@ void rig_fini(struct rig *rig);
 /* The store and the workers' doors to it; for Redis, returns when both are up. */
 void rig_start(struct rig *rig);
 void rig_stop(struct rig *rig);
+/* Of a rig that is stopped; the child has a loop of its own, since processes share what the kernel keeps of one. */
+pid_t rig_fork(struct rig *rig);
 
 void rig_redis_start(struct rig *rig);
 void rig_redis_kill(struct rig *rig);

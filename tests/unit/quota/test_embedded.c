@@ -62,7 +62,7 @@ Test(quota_embedded_trouble, nothing_acknowledged_is_lost_by_kill_9)
 
     cr_assert_eq(pipe(pipe_of), 0);
 
-    pid_t child = fork();
+    pid_t child = rig_fork(&rig);
 
     if (child == 0)
         work_until_killed(pipe_of[1]);
@@ -314,7 +314,7 @@ static void kill_one(int told[VICTIMS], int wanted)
 
     cr_assert_eq(pipe(pipe_of), 0);
 
-    pid_t child = fork();
+    pid_t child = rig_fork(&rig);
 
     if (child == 0)
         take_until_killed(pipe_of[1]);

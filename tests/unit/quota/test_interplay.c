@@ -310,7 +310,7 @@ WHOLE_TEST(quota_interplay, a_gateway_killed_with_local_holds)
     rig_stop(&rig);
     cr_assert_eq(pipe(pipe_of), 0);
 
-    pid_t child = fork();
+    pid_t child = rig_fork(&rig);
 
     if (child == 0) {
         rig_start(&rig);

@@ -228,7 +228,7 @@ Test(quota_redis_trouble, a_gateway_killed_while_it_is_down_loses_no_charge)
 
     cr_assert_eq(pipe(pipe_of), 0);
 
-    pid_t child = fork();
+    pid_t child = rig_fork(&rig);
 
     if (child == 0) {
         commit_without_redis(pipe_of[1]);

@@ -195,7 +195,7 @@ static void die_with_a_charge_held_back(void)
 Test(redis_riding, a_process_that_is_killed_leaves_it_to_the_kernel)
 {
     for (int i = 0; i < 20; i++) {
-        pid_t child = fork();
+        pid_t child = rig_fork(&rig);
         int status;
 
         if (child == 0)
