@@ -110,7 +110,7 @@ $(B)/obj/llhttp/%.o: /usr/share/llhttp/%.c
 TRAIN   ?= $(if $(SAN),,$(findstring gcc,$(CC)))
 RELEASE := $(if $(TRAIN),$(B)/release/meltguard,$(B)/meltguard)
 
-release: $(RELEASE) ## the gateway as it is installed: trained, which takes a minute
+release: all $(RELEASE) ## the gateway as it is installed: trained, which takes a minute
 
 $(B)/release/meltguard: $(call obj,gateway/main.c) $(LIB) $(B)/training/.done
 	$(Q)$(MAKE) --no-print-directory B=$(B)/release TRAINED=$(B)/training $@
@@ -130,7 +130,7 @@ deps: ## install missing Debian packages
 demo: $(B)/meltguard $(B)/simgpu ## show the main job with real requests; STORE=redis, DEMO_SECONDS=N (0: end after the steps)
 	$(Q)MELTGUARD_BUILD=$(B) python3 tests/demo/demo.py
 
-test: all release $(B)/unit ## run every test, with the gateway as it is installed; ends with one line of totals
+test: release $(B)/unit ## run every test, with the gateway as it is installed; ends with one line of totals
 	$(Q)MELTGUARD_BUILD=$(B) MELTGUARD=$(RELEASE) tests/tools/test.sh unit e2e
 
 unit: $(B)/unit ## unit tests alone
@@ -203,7 +203,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(B)/fuzz/libmeltguard.a
 
 # --- the rest -----------------------------------------------------------------------------------------------------------
 
-install: all release ## into $(DESTDIR)$(PREFIX)
+install: release ## into $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/meltguard
 	install -D -m 755 $(B)/meltctl $(DESTDIR)$(PREFIX)/bin/meltctl
 	install -d $(DESTDIR)$(PREFIX)/share/meltguard/policies $(DESTDIR)$(PREFIX)/share/meltguard/conf
@@ -233,7 +233,7 @@ $(B)/store-load: $(STORE_LOAD_OBJ) $(LIB)
 $(B)/embedded-load: $(call obj,tests/bench/embedded/main.c) $(LIB)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-bench: all release $(B)/load $(B)/store-load $(B)/embedded-load ## against nginx, HAProxy and others: table, plot, numbers; SCENARIO=NAME runs one, ROUNDS=N
+bench: release $(B)/load $(B)/store-load $(B)/embedded-load ## against nginx, HAProxy and others: table, plot, numbers; SCENARIO=NAME runs one, ROUNDS=N
 	$(Q)tests/tools/deps.sh bench
 	$(Q)MELTGUARD_BUILD=$(B) MELTGUARD=$(RELEASE) python3 tests/bench/run.py $(SCENARIO)
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
+#include <event2/event.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -171,6 +173,68 @@ static void read_clock(struct turn_hook *hook)
     while (clock_monotonic_us() < until_us)
         ;
     now_in_turn[1] = loop_now_us(loop);
+}
+
+static int64_t ms_from_now(int ms)
+{
+    return clock_monotonic_us() + (int64_t)ms * 1000;
+}
+
+/* Turns that nothing else ends, until the timer fires. */
+static int64_t fires_after_us(struct tracer *tracer)
+{
+    int64_t begin_us = clock_monotonic_us();
+
+    while (timer_is_set(&tracer->timer))
+        loop_run_once(loop, -1);
+    return clock_monotonic_us() - begin_us;
+}
+
+Test(loop, timers_end_a_wait_again_and_again, .timeout = 10)
+{
+    struct tracer near, far;
+
+    tracer_init(&near, "n");
+    tracer_init(&far, "f");
+    timer_set(loop, &far.timer, ms_from_now(60000));
+    loop_run_once(loop, 1);
+    for (int i = 0; i < 5; i++) {
+        timer_set(loop, &near.timer, ms_from_now(20));
+        cr_assert_geq(fires_after_us(&near), 20000);
+    }
+    cr_assert_str_eq(trace, "tntntntntn", "each time it came before the far one");
+    timer_clear(&far.timer);
+}
+
+static void on_byte(evutil_socket_t fd, short what, void *owner)
+{
+    char byte;
+
+    UNUSED(what);
+    UNUSED(owner);
+    cr_assert_eq(read(fd, &byte, 1), 1);
+}
+
+Test(loop, a_time_that_comes_between_two_waits_ends_the_second, .timeout = 10)
+{
+    struct tracer tracer;
+    int pipe_of[2];
+
+    cr_assert_eq(pipe(pipe_of), 0);
+    struct event *event = event_new(loop_base(loop), pipe_of[0], EV_READ, on_byte, NULL);
+
+    cr_assert(event && event_add(event, NULL) == 0);
+    tracer_init(&tracer, "a");
+    timer_set(loop, &tracer.timer, ms_from_now(20));
+    cr_assert_eq(write(pipe_of[1], "x", 1), 1);
+    loop_run_once(loop, -1);
+    cr_assert_str_eq(trace, "", "the byte ended the wait");
+    usleep(50000);
+    loop_run_once(loop, -1);
+    cr_assert_str_eq(trace, "ta");
+    event_free(event);
+    close(pipe_of[0]);
+    close(pipe_of[1]);
 }
 
 Test(loop, the_clock_stands_still_within_a_turn)
