@@ -347,8 +347,8 @@ Test(tls, an_other_side_without_tls_is_refused)
     make_far(certs.server, certs.server_key, false);
     start("localhost");
     cr_assert_eq(stream_write(&far, &iov, 1, &len), ST_OK);
-    for (int i = 0; i < 20 && !done_calls; i++)
-        loop_run_once(loop, 1);
+    for (int i = 0; i < 500 && !done_calls; i++)
+        loop_run_once(loop, 10);
     expect_refused("wrong version");
 }
 
