@@ -63,14 +63,14 @@ HARDEN   := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
 # GCC knows what was counted for an object by its name, which -dumpdir tells.
 COUNTING := -fprofile-generate -fprofile-update=prefer-atomic
 LEARNING := -fprofile-use -fprofile-correction -Wno-missing-profile
-PROFILE   = $(if $(COUNTS),$(COUNTING))$(if $(TRAINED),$(LEARNING) -dumpdir $(dir $(@:$(B)/%=$(TRAINED)/%)))
+PROFILE  := $(if $(COUNTS),$(COUNTING))$(if $(TRAINED),$(LEARNING))
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 CFLAGS   += -std=c17 $(OPT) $(WARN) $(HARDEN) $(SANFLAGS)
 CPPFLAGS += -D_GNU_SOURCE -DMELTGUARD_VERSION='"$(VERSION)"' -Igateway $(LLHTTP_CFLAGS)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(if $(LTO),-fno-lto)
 LIBS     := -levent_core -lhiredis -lssl -lcrypto -lyaml -lyajl -llmdb $(LLHTTP_LIBS) -lpthread
 
-$(B)/obj/gateway/%.o $(B)/obj/llhttp/%.o: CFLAGS += $(if $(LTO),$(LTO) -ffat-lto-objects) $(PROFILE)
+$(B)/obj/gateway/%.o $(B)/obj/llhttp/%.o: CFLAGS += $(if $(LTO),$(LTO) -ffat-lto-objects) $(PROFILE) $(if $(TRAINED),-dumpdir $(dir $(@:$(B)/%=$(TRAINED)/%)))
 $(if $(TRAINED),$(LIB_OBJ) $(LLHTTP_OBJ) $(call obj,gateway/main.c): $(TRAINED)/.done)
 $(B)/obj/gateway/core/%.o: CFLAGS += -Wconversion -Wsign-conversion
 $(B)/obj/tests/%.o: CPPFLAGS += -Itests
@@ -81,7 +81,7 @@ all: $(B)/meltguard $(B)/meltctl $(B)/simgpu ## build everything
 
 $(B)/meltguard: $(call obj,gateway/main.c) $(LIB)
 # Without warnings: inlined into each other, bounds that are checked look as if they were not.
-$(B)/meltguard: LDFLAGS += $(if $(LTO),$(LTO) $(OPT) -w) $(if $(COUNTS),$(COUNTING)) $(if $(TRAINED),$(LEARNING))
+$(B)/meltguard: LDFLAGS += $(if $(LTO),$(LTO) $(OPT) -w) $(PROFILE)
 $(B)/meltctl: $(call obj,gateway/ctl/meltctl.c) $(LIB)
 $(B)/simgpu: $(SIM_OBJ) $(LIB)
 $(B)/simgpu: LIBS += -lpng
