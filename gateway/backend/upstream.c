@@ -8,6 +8,10 @@
 
 #define READS_PER_TURN 16
 
+/* upstream_pass_to(): worth it where so much is left to come; and what is never passed on. */
+#define PASS_BYTES_MIN ((int64_t)64 << 10)
+#define LAST_BYTES     4096
+
 /* --- waiting ----------------------------------------------------------------------------------------------------------- */
 
 static void wait_cancel(struct op *op)
@@ -320,6 +324,8 @@ enum status upstream_send(struct upstream *u, struct text head, struct text body
     u->is_sent_whole = false;
     u->head_st = ST_PENDING;
     u->rest = TEXT_NONE;
+    u->passing_to = NULL;
+    u->passed_bytes = 0;
     u->keeps_alive = false;
     u->answers_head = is_method_head;
     return run_step(u, send_step, STREAM_READ | STREAM_WRITE, op);
@@ -358,6 +364,24 @@ static enum status take_piece(struct upstream *u)
     return u->parser->is_complete ? ST_CLOSED : ST_PENDING;
 }
 
+bool upstream_is_passable(const struct upstream *u)
+{
+    return u->parser->framing == FRAMING_LENGTH && u->parser->body_left >= PASS_BYTES_MIN;
+}
+
+static enum status read_some(struct upstream *u, size_t *out_len)
+{
+    bool is_passed =
+        u->passing_to && upstream_is_passable(u) && tee_fits(&u->stream, u->passing_to);
+
+    u->passed_bytes = 0;
+    if (!is_passed)
+        return stream_read(&u->stream, u->buf, u->buf_size, out_len);
+    return tee_read(u->tee, &u->stream, u->passing_to, u->buf,
+                    MIN(u->buf_size, (size_t)(u->parser->body_left - LAST_BYTES)), out_len,
+                    &u->passed_bytes);
+}
+
 static enum status read_step(struct upstream *u)
 {
     for (;;) {
@@ -371,7 +395,7 @@ static enum status read_step(struct upstream *u)
         slab_give(u->pool->slabs, &u->slab);
         if (!may_read(u))
             return ST_PENDING;
-        st = stream_read(&u->stream, u->buf, u->buf_size, &len);
+        st = read_some(u, &len);
         if (st == ST_PENDING)
             return ST_PENDING;
         if (st == ST_CLOSED && http_parser_end(u->parser) == ST_OK) {
@@ -383,6 +407,12 @@ static enum status read_step(struct upstream *u)
             return ST_UNAVAILABLE;
         u->rest = (struct text){u->buf, len};
     }
+}
+
+void upstream_pass_to(struct upstream *u, struct tee *tee, struct stream *to)
+{
+    u->tee = tee;
+    u->passing_to = tee ? to : NULL;
 }
 
 enum status upstream_read(struct upstream *u, char *buf, size_t size, struct text *out,

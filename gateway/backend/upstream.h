@@ -9,7 +9,7 @@
 #include "base/op.h"
 #include "http/parser.h"
 #include "http/slab.h"
-#include "net/stream.h"
+#include "net/tee.h"
 
 struct backend;
 struct pool;
@@ -29,6 +29,9 @@ struct upstream {
     struct text rest; /* of the answer: read, not handed out; in the slab or the caller's buffer */
     char *buf;        /* the caller's, while upstream_read() waits */
     size_t buf_size;
+    struct tee *tee; /* upstream_pass_to() */
+    struct stream *passing_to;
+    size_t passed_bytes;    /* of piece */
     struct text piece;      /* what upstream_read() found */
     struct text *piece_out; /* where its caller wants it */
     struct iovec unsent[2];
@@ -69,6 +72,12 @@ MUST_CHECK enum status upstream_await_head(struct upstream *u, struct op *op);
  * is broken.  buf is used for reading; while upstream_has_rest(), the next call must come before anybody else uses buf. */
 MUST_CHECK enum status upstream_read(struct upstream *u, char *buf, size_t size, struct text *out,
                                      struct op *op);
+/* Is so much of a content of known length left that it is worth passing on? */
+bool upstream_is_passable(const struct upstream *u);
+/* From now on, what upstream_read() reads may go to `to` by itself (tee.h); NULL: no longer.  Of the piece that comes, the
+ * first passed_bytes went there.  Not so the last ones of the content: what the other side takes for the end is the caller's
+ * to send. */
+void upstream_pass_to(struct upstream *u, struct tee *tee, struct stream *to);
 static inline bool upstream_has_rest(const struct upstream *u)
 {
     return u->rest.len > 0;

@@ -65,6 +65,9 @@ void client_release_head(struct client *c);
 /* Writes all, by the end of this turn; what the socket does not take is copied to the backlog.  Dropped when the client is
  * gone. */
 void client_send(struct client *c, const struct iovec *iov, int iov_len);
+/* For writing past client_send() (tee.h), once all that was sent before is with the kernel.  NULL: it is not, or the client is
+ * gone. */
+struct stream *client_outlet(struct client *c);
 /* ST_OK: the backlog is empty.  ST_CLOSED: the client is gone. */
 MUST_CHECK enum status client_flush(struct client *c, struct op *op);
 /* What a worker gathers for its clients in a turn; the gate's.  NULL: no memory. */

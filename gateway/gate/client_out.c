@@ -221,6 +221,12 @@ void client_send(struct client *c, const struct iovec *iov, int iov_len)
         client_mark_gone(c);
 }
 
+struct stream *client_outlet(struct client *c)
+{
+    client_write_gathered(c);
+    return c->is_gone || c->backlog_len ? NULL : &c->stream;
+}
+
 enum status client_flush_step(struct client *c)
 {
     return c->backlog_len ? ST_PENDING : ST_OK;

@@ -232,6 +232,7 @@ enum status gate_open(const struct gate_terms *terms, struct gate **out)
     gate->loads = calloc((size_t)gate->backends->len, sizeof(*gate->loads));
     gate->refusal = answer_refusal_new();
     gate->gather = client_gather_new();
+    gate->tee = tee_new();
     if (gate->buffer && gate->scratch && gate->loads && gate->refusal && gate->gather)
         st = open_parts(gate, terms);
     if (st) {
@@ -274,6 +275,7 @@ void gate_free(struct gate **where)
     free(gate->loads);
     free(gate->refusal);
     free(gate->gather);
+    tee_free(&gate->tee);
     free(gate->scratch);
     free(gate->buffer);
     config_unref(&gate->config);

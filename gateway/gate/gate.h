@@ -62,6 +62,7 @@ struct gate {
     size_t scratch_size;
     struct refusal_copy *refusal; /* owned */
     struct client_gather *gather; /* owned */
+    struct tee *tee;              /* owned; NULL: there is none, and answers are copied */
     struct shelf requests;
     struct shelf blocks;             /* of their arenas */
     struct reservation nothing_held; /* not written to, nor is the next one */

@@ -184,11 +184,25 @@ static enum status whole(struct request *req, struct text last)
 
 /* --- the pump ----------------------------------------------------------------------------------------------------------- */
 
+/* Some of it may have gone to the client already. */
 static void pass_piece(struct request *req)
 {
+    size_t passed = req->upstream->passed_bytes;
+
     if (req->is_counting && !req->is_counted)
         req->dialect->count_feed(req->counter, req->piece);
-    send_piece(req, req->piece, false);
+    if (passed < req->piece.len)
+        send_piece(req, (struct text){req->piece.ptr + passed, req->piece.len - passed}, false);
+}
+
+/* Content that goes to the client as it comes, behind its head, can go there by itself. */
+static void pass_by_itself(struct request *req)
+{
+    struct stream *to = NULL;
+
+    if (req->is_answer_begun && !req->is_rechunked && upstream_is_passable(req->upstream))
+        to = client_outlet(req->client);
+    upstream_pass_to(req->upstream, req->gate->tee, to);
 }
 
 /* Until a wait, the end (ST_OK), or what broke it. */
@@ -208,6 +222,7 @@ static enum status pump(struct request *req)
                 return wait(req);
         }
         req->relay_wait = RELAY_PIECE;
+        pass_by_itself(req);
         st = upstream_read(req->upstream, gate->buffer, size, &req->piece, &req->op);
         if (st == ST_PENDING)
             return wait(req);

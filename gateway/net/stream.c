@@ -194,6 +194,11 @@ static const struct stream_ops socket_ops = {
     .reset = socket_reset,
 };
 
+bool stream_is_socket(const struct stream *s)
+{
+    return s->ops == &socket_ops;
+}
+
 void stream_open(struct stream *s, struct loop *loop, int fd)
 {
     s->ops = &socket_ops;
@@ -298,7 +303,7 @@ void stream_want(struct stream *s, unsigned what)
 
 void stream_wake_at(struct stream *s, int bytes)
 {
-    if (s->ops == &socket_ops)
+    if (stream_is_socket(s))
         setsockopt(s->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
 }
 
@@ -307,7 +312,7 @@ void stream_push(struct stream *s)
 {
     int on = 1;
 
-    if (s->ops == &socket_ops)
+    if (stream_is_socket(s))
         setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 

@@ -78,6 +78,8 @@ void stream_shut_write(struct stream *s);
 void stream_close(struct stream *s);
 /* Like stream_close, but the other side sees RST: an answer that must not look complete. */
 void stream_reset(struct stream *s);
+/* A plain one, whose bytes are those of its descriptor. */
+bool stream_is_socket(const struct stream *s);
 static inline bool stream_is_open(const struct stream *s)
 {
     return s->ops != NULL;

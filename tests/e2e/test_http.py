@@ -439,10 +439,15 @@ class Pressure(Shared):
                 c.read()
 
     def test_a_slow_reader_gets_it_all(self):
+        direct = Connection(self.sim_.address)
+        self.addCleanup(direct.close)
+        direct.send(ask())
         c = self.connect()
         c.send(ask())
         time.sleep(0.5)
-        self.assertEqual(len(c.read().images()[0]), 24 << 20)
+        image = c.read().images()[0]
+        self.assertEqual(len(image), 24 << 20)
+        self.assertTrue(image == direct.read().images()[0], "it is another one than the backend's")
 
     def test_many_at_once(self):
         answers = together(4, lambda _: len(self.gate.generate(tier="staff").images()[0]))

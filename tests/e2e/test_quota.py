@@ -151,11 +151,11 @@ class Stores:
         self.assertEqual(left(self.gate, account), 2)
 
     def test_asked_three_got_two(self):
-        for stream in (False, True):
-            with self.subTest(stream=stream):
+        for size, stream in (("8x8", False), ("8x8", True), ("700x700", False)):
+            with self.subTest(size=size, stream=stream):
                 account = fresh()
                 self.sim_.set(short_images=1)
-                self.assertEqual(self.gate.generate(account, n=3, stream=stream).status, 200)
+                self.assertEqual(self.gate.generate(account, n=3, size=size, stream=stream).status, 200)
                 self.assertEqual(left(self.gate, account), 1)
 
     def test_what_cannot_be_counted_costs_what_was_asked(self):

@@ -5,6 +5,7 @@
 #include "unit/whole.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -412,4 +413,100 @@ WHOLE_TEST(upstream, given_back_while_connected_but_unused)
     upstream_give(&u);
     cr_assert_eq(pool_rig_idle(&rig), 0);
     close(fd);
+}
+
+/* --- passing on ---------------------------------------------------------------------------------------------------------- */
+
+#define LONG_BYTES ((size_t)200000)
+
+/* A backend that answers with so much content and waits. */
+static int long_answer(char *content)
+{
+    int listener = listen_at_backend(5), fd;
+
+    cr_assert_eq(try_connect(), ST_PENDING);
+    for (int i = 0; i < 100 && !dones; i++)
+        loop_run_once(rig.loop, 5);
+    fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    close(listener);
+    send_job();
+    for (size_t i = 0; i < LONG_BYTES; i++)
+        content[i] = (char)(i % 251);
+    dprintf(fd, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", LONG_BYTES);
+    cr_assert_eq(write(fd, content, LONG_BYTES), (ssize_t)LONG_BYTES);
+    return fd;
+}
+
+static enum status wait_for(enum status st)
+{
+    int before = dones;
+
+    if (st != ST_PENDING)
+        return st;
+    for (int i = 0; i < 100 && dones == before; i++)
+        loop_run_once(rig.loop, 5);
+    return ended;
+}
+
+/* Reads it all; *out_passed went to `to`, and is said to have been the beginning of its piece. */
+static void read_and_pass(struct tee *tee, struct stream *to, const char *content,
+                          size_t *out_passed)
+{
+    char *room = malloc(LONG_BYTES);
+    size_t at = 0;
+
+    *out_passed = 0;
+    for (;;) {
+        upstream_pass_to(u, tee, to);
+        if (wait_for(upstream_read(u, room, LONG_BYTES, &piece, &op)) != ST_OK)
+            break;
+        cr_assert_eq(memcmp(piece.ptr, content + at, piece.len), 0);
+        cr_assert(u->passed_bytes <= piece.len);
+        cr_assert(u->passed_bytes == 0 || at + u->passed_bytes < LONG_BYTES);
+        *out_passed += u->passed_bytes;
+        at += piece.len;
+    }
+    cr_assert_eq(at, LONG_BYTES);
+    free(room);
+}
+
+/* What is handed out is the same, whatever is passed on. */
+WHOLE_TEST(upstream, passes_on_all_but_the_beginning_and_the_end)
+{
+    char *content = malloc(LONG_BYTES), *came = malloc(LONG_BYTES);
+    struct tee *tee = tee_new();
+    struct stream to = {.ready = NULL};
+    int backend = long_answer(content), fds[2];
+    size_t passed, first;
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &(int){1 << 20}, sizeof(int)), 0);
+    stream_open(&to, rig.loop, fds[0]);
+    cr_assert_eq(wait_for(await_head()), ST_OK);
+    first = u->rest.len;
+    read_and_pass(tee, &to, content, &passed);
+    cr_assert(passed > LONG_BYTES / 2 && passed < LONG_BYTES - first, "%zu", passed);
+    cr_assert_eq(recv(fds[1], came, LONG_BYTES, MSG_DONTWAIT), (ssize_t)passed);
+    cr_assert_eq(memcmp(came, content + first, passed), 0);
+    stream_close(&to);
+    close(fds[1]);
+    close(backend);
+    tee_free(&tee);
+    free(came);
+    free(content);
+}
+
+WHOLE_TEST(upstream, passes_nothing_on_where_nobody_takes_it)
+{
+    char *content = malloc(LONG_BYTES);
+    int backend = long_answer(content);
+    struct tee *tee = tee_new();
+    size_t passed;
+
+    cr_assert_eq(wait_for(await_head()), ST_OK);
+    read_and_pass(tee, NULL, content, &passed);
+    cr_assert_eq(passed, 0);
+    close(backend);
+    tee_free(&tee);
+    free(content);
 }
