@@ -373,13 +373,17 @@ static enum status read_some(struct upstream *u, size_t *out_len)
 {
     bool is_passed =
         u->passing_to && upstream_is_passable(u) && tee_fits(&u->stream, u->passing_to);
+    struct teed teed = {.len = 0};
+    enum status st;
 
     u->passed_bytes = 0;
     if (!is_passed)
         return stream_read(&u->stream, u->buf, u->buf_size, out_len);
-    return tee_read(u->tee, &u->stream, u->passing_to, u->buf,
-                    MIN(u->buf_size, (size_t)(u->parser->body_left - LAST_BYTES)), out_len,
-                    &u->passed_bytes);
+    st = tee_read(u->tee, &u->stream, u->passing_to, u->buf,
+                  MIN(u->buf_size, (size_t)(u->parser->body_left - LAST_BYTES)), &teed);
+    *out_len = teed.len;
+    u->passed_bytes = teed.sent;
+    return st;
 }
 
 static enum status read_step(struct upstream *u)

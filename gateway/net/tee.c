@@ -98,7 +98,7 @@ static size_t give(const struct tee *t, struct stream *to, char *buf, size_t len
 }
 
 enum status tee_read(struct tee *tee, struct stream *from, struct stream *to, void *buf,
-                     size_t size, size_t *out_len, size_t *out_sent)
+                     size_t size, struct teed *out)
 {
     ssize_t len = splice(from->fd, NULL, tee->kept.in, NULL, size, SPLICE_F_NONBLOCK);
 
@@ -107,8 +107,8 @@ enum status tee_read(struct tee *tee, struct stream *from, struct stream *to, vo
         return errno == EAGAIN ? ST_PENDING : ST_UNAVAILABLE;
     if (len == 0)
         return ST_CLOSED;
-    *out_len = (size_t)len;
-    *out_sent = give(tee, to, buf, *out_len);
-    take_out(&tee->kept, buf, *out_len);
+    out->len = (size_t)len;
+    out->sent = give(tee, to, buf, out->len);
+    take_out(&tee->kept, buf, out->len);
     return ST_OK;
 }

@@ -13,7 +13,12 @@ void tee_free(struct tee **tee);
 /* Can it be done with these two?  Not with TLS, which has to see the bytes, nor with a stream in memory. */
 bool tee_fits(const struct stream *from, const struct stream *to);
 
-/* As stream_read() of `from`, but what is left there is not told again: read on until ST_PENDING, or stream_want().  Of the
- * bytes read, the first *out_sent are on their way to `to`; that `to` is broken is found by whoever writes to it next. */
+struct teed {
+    size_t len;  /* bytes read */
+    size_t sent; /* of these, the first: they are on their way to the other one */
+};
+
+/* As stream_read() of `from`, but what is left there is not told again: read on until ST_PENDING, or stream_want().  That
+ * `to` is broken is found by whoever writes to it next. */
 MUST_CHECK enum status tee_read(struct tee *tee, struct stream *from, struct stream *to, void *buf,
-                                size_t size, size_t *out_len, size_t *out_sent);
+                                size_t size, struct teed *out);
