@@ -363,6 +363,17 @@ static enum status try_connect(void)
     return upstream_connect(&rig.pool, &rig.set->backends[0], &op, &u);
 }
 
+static enum status wait_for(enum status st)
+{
+    int before = dones;
+
+    if (st != ST_PENDING)
+        return st;
+    for (int i = 0; i < 100 && dones == before; i++)
+        loop_run_once(rig.loop, 5);
+    return ended;
+}
+
 WHOLE_TEST(upstream, connects_later)
 {
     int fd = listen_at_backend(5);
@@ -378,16 +389,9 @@ WHOLE_TEST(upstream, connects_later)
 WHOLE_TEST(upstream, connecting_is_refused)
 {
     int fd = listen_at_backend(5);
-    enum status st;
 
     close(fd);
-    st = try_connect();
-    if (st == ST_PENDING) {
-        for (int i = 0; i < 100 && !dones; i++)
-            loop_run_once(rig.loop, 5);
-        st = ended;
-    }
-    cr_assert_eq(st, ST_REFUSED);
+    cr_assert_eq(wait_for(try_connect()), ST_REFUSED);
 }
 
 WHOLE_TEST(upstream, connecting_is_cancelled)
@@ -424,9 +428,7 @@ static int long_answer(char *content)
 {
     int listener = listen_at_backend(5), fd;
 
-    cr_assert_eq(try_connect(), ST_PENDING);
-    for (int i = 0; i < 100 && !dones; i++)
-        loop_run_once(rig.loop, 5);
+    cr_assert_eq(wait_for(try_connect()), ST_OK);
     fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     close(listener);
     send_job();
@@ -435,17 +437,6 @@ static int long_answer(char *content)
     dprintf(fd, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", LONG_BYTES);
     cr_assert_eq(write(fd, content, LONG_BYTES), (ssize_t)LONG_BYTES);
     return fd;
-}
-
-static enum status wait_for(enum status st)
-{
-    int before = dones;
-
-    if (st != ST_PENDING)
-        return st;
-    for (int i = 0; i < 100 && dones == before; i++)
-        loop_run_once(rig.loop, 5);
-    return ended;
 }
 
 /* Reads it all; *out_passed went to `to`, and is said to have been the beginning of its piece. */
