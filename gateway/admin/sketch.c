@@ -1,47 +1,113 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sketch.c - Space-Saving over accounts.      Runs on: worker.
- * A heap gives the least counter, a hash table finds an account's: a charge costs one look-up and a few moves.  Where
- * there are more accounts than counters, nearly every charge takes a name out and puts one in. */
+ * A hash table finds an account's counter, a list of buckets the least one: a charge costs one look-up and a few moves.
+ * Where there are more accounts than counters, nearly every charge takes a name out and puts one in. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "admin/top.h"
 #include "base/map.h"
 
-/* --- the heap ----------------------------------------------------------------------------------------------------------- */
+/* --- the buckets --------------------------------------------------------------------------------------------------------- */
 
-static void put(struct top_sketch *sketch, int at, struct top_place place)
+#define ENDS     0 /* the bucket before the least and behind the most */
+#define NO_ENTRY UINT16_MAX
+
+static void tie(struct top_sketch *sketch, uint16_t fewer, uint16_t more)
 {
-    sketch->heap[at] = place;
-    sketch->places[place.entry] = (uint16_t)at;
+    sketch->buckets[fewer].more = more;
+    sketch->buckets[more].fewer = fewer;
 }
 
-static void rise(struct top_sketch *sketch, int at, struct top_place place)
+static void empty_buckets(struct top_sketch *sketch)
 {
-    while (at > 0) {
-        int parent = (at - 1) / 2;
-
-        if (sketch->heap[parent].images <= place.images)
-            break;
-        put(sketch, at, sketch->heap[parent]);
-        at = parent;
-    }
-    put(sketch, at, place);
+    tie(sketch, ENDS, ENDS);
+    sketch->spare = ENDS + 1;
+    for (uint16_t i = ENDS + 1; i < TOP_BUCKETS; i++)
+        sketch->buckets[i].more = (uint16_t)(i + 1);
 }
 
-static void sink(struct top_sketch *sketch, int at, struct top_place place)
+static uint16_t bucket_new(struct top_sketch *sketch, uint16_t fewer, int64_t images)
 {
-    for (;;) {
-        int child = 2 * at + 1;
+    uint16_t bucket = sketch->spare;
 
-        if (child + 1 < sketch->len && sketch->heap[child + 1].images < sketch->heap[child].images)
-            child++;
-        if (child >= sketch->len || sketch->heap[child].images >= place.images)
-            break;
-        put(sketch, at, sketch->heap[child]);
-        at = child;
+    sketch->spare = sketch->buckets[bucket].more;
+    tie(sketch, bucket, sketch->buckets[fewer].more);
+    tie(sketch, fewer, bucket);
+    sketch->buckets[bucket].images = images;
+    sketch->buckets[bucket].first = NO_ENTRY;
+    return bucket;
+}
+
+static void bucket_free(struct top_sketch *sketch, uint16_t bucket)
+{
+    tie(sketch, sketch->buckets[bucket].fewer, sketch->buckets[bucket].more);
+    sketch->buckets[bucket].more = sketch->spare;
+    sketch->spare = bucket;
+}
+
+/* The one for so many images, looked for from one that has fewer. */
+static uint16_t bucket_for(struct top_sketch *sketch, uint16_t fewer, int64_t images)
+{
+    uint16_t more = sketch->buckets[fewer].more;
+
+    while (more != ENDS && sketch->buckets[more].images < images) {
+        fewer = more;
+        more = sketch->buckets[more].more;
     }
-    put(sketch, at, place);
+    if (more != ENDS && sketch->buckets[more].images == images)
+        return more;
+    return bucket_new(sketch, fewer, images);
+}
+
+static void join(struct top_sketch *sketch, uint16_t bucket, uint16_t entry)
+{
+    struct top_link *links = sketch->links;
+    uint16_t first = sketch->buckets[bucket].first;
+
+    if (first == NO_ENTRY) {
+        links[entry] = (struct top_link){bucket, entry, entry};
+        sketch->buckets[bucket].first = entry;
+        return;
+    }
+    links[entry] = (struct top_link){bucket, links[first].previous, first};
+    links[links[first].previous].next = entry;
+    links[first].previous = entry;
+}
+
+static void leave(struct top_sketch *sketch, uint16_t entry)
+{
+    struct top_link *links = sketch->links;
+    struct top_link old = links[entry];
+
+    if (old.next == entry) {
+        bucket_free(sketch, old.bucket);
+        return;
+    }
+    links[old.previous].next = old.next;
+    links[old.next].previous = old.previous;
+    if (sketch->buckets[old.bucket].first == entry)
+        sketch->buckets[old.bucket].first = old.next;
+}
+
+static int64_t images_of(const struct top_sketch *sketch, int entry)
+{
+    return sketch->buckets[sketch->links[entry].bucket].images;
+}
+
+static void charge(struct top_sketch *sketch, uint16_t entry, int64_t images)
+{
+    uint16_t bucket =
+        bucket_for(sketch, sketch->links[entry].bucket, images_of(sketch, entry) + images);
+
+    leave(sketch, entry);
+    join(sketch, bucket, entry);
+}
+
+/* Of a sketch that is not empty. */
+static const struct top_bucket *least_of(const struct top_sketch *sketch)
+{
+    return &sketch->buckets[sketch->buckets[ENDS].more];
 }
 
 /* --- the table: linear probing; what is taken out leaves no hole (Knuth, volume 3, 6.4, algorithm R) ------------------------ */
@@ -113,8 +179,9 @@ static void remove_slot(struct top_sketch *sketch, int entry)
 static void begin_day(struct top_sketch *sketch, int64_t day)
 {
     sketch->day = day;
+    empty_buckets(sketch);
     for (int i = 0; i < sketch->len; i++) {
-        sketch->heap[i].images = 0;
+        join(sketch, bucket_for(sketch, ENDS, 0), (uint16_t)i);
         sketch->entries[i].error = 0;
     }
 }
@@ -131,16 +198,16 @@ static int take_new(struct top_sketch *sketch, const struct account *account, ui
 
     sketch->entries[entry] = (struct top_entry){.images = 0};
     name(sketch, entry, account, hash);
-    rise(sketch, entry, (struct top_place){.entry = entry});
+    join(sketch, bucket_for(sketch, ENDS, 0), (uint16_t)entry);
     return entry;
 }
 
 static int take_least(struct top_sketch *sketch, const struct account *account, uint32_t hash)
 {
-    int entry = sketch->heap[0].entry;
+    int entry = least_of(sketch)->first;
 
     remove_slot(sketch, entry);
-    sketch->entries[entry].error = sketch->heap[0].images;
+    sketch->entries[entry].error = least_of(sketch)->images;
     name(sketch, entry, account, hash);
     return entry;
 }
@@ -164,22 +231,25 @@ enum status top_sketch_init(struct top_sketch *sketch)
 {
     *sketch = (struct top_sketch){
         .entries = calloc(TOP_LEN, sizeof(*sketch->entries)),
-        .heap = calloc(TOP_LEN, sizeof(*sketch->heap)),
-        .places = calloc(TOP_LEN, sizeof(*sketch->places)),
+        .buckets = calloc(TOP_BUCKETS, sizeof(*sketch->buckets)),
+        .links = calloc(TOP_LEN, sizeof(*sketch->links)),
         .slot_of = calloc(TOP_LEN, sizeof(*sketch->slot_of)),
         .slots = calloc(TOP_SLOTS, sizeof(*sketch->slots)),
     };
-    if (sketch->entries && sketch->heap && sketch->places && sketch->slot_of && sketch->slots)
-        return ST_OK;
-    top_sketch_fini(sketch);
-    return ST_NOMEM;
+    if (!sketch->entries || !sketch->buckets || !sketch->links || !sketch->slot_of ||
+        !sketch->slots) {
+        top_sketch_fini(sketch);
+        return ST_NOMEM;
+    }
+    empty_buckets(sketch);
+    return ST_OK;
 }
 
 void top_sketch_fini(struct top_sketch *sketch)
 {
     free(sketch->entries);
-    free(sketch->heap);
-    free(sketch->places);
+    free(sketch->buckets);
+    free(sketch->links);
     free(sketch->slot_of);
     free(sketch->slots);
     *sketch = (struct top_sketch){.len = 0};
@@ -194,23 +264,20 @@ void top_sketch_add(struct top_sketch *sketch, const struct account *account, in
 
     if (entry < 0)
         return;
-    int at = sketch->places[entry];
-    struct top_place place = sketch->heap[at];
-
-    place.images += images;
     sketch->entries[entry].generation = generation;
-    sink(sketch, at, place);
+    if (images > 0)
+        charge(sketch, (uint16_t)entry, images);
 }
 
 struct top_entry top_sketch_entry(const struct top_sketch *sketch, int i)
 {
     struct top_entry entry = sketch->entries[i];
 
-    entry.images = sketch->heap[sketch->places[i]].images;
+    entry.images = images_of(sketch, i);
     return entry;
 }
 
 int64_t top_sketch_least(const struct top_sketch *sketch, int64_t day)
 {
-    return sketch->len == TOP_LEN && sketch->day == day ? sketch->heap[0].images : 0;
+    return sketch->len == TOP_LEN && sketch->day == day ? least_of(sketch)->images : 0;
 }

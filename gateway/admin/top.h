@@ -16,20 +16,28 @@
 #include "core/account.h"
 #include "net/mailbox.h"
 
-#define TOP_LEN   1024
-#define TOP_SLOTS 2048 /* a power of two */
+#define TOP_LEN     1024
+#define TOP_SLOTS   2048          /* a power of two */
+#define TOP_BUCKETS (TOP_LEN + 2) /* the first has no entries; one entry may be between two */
 
 struct top_entry {
     struct account account; /* zone, tier and team belong to the generation */
     int generation;
-    int64_t images; /* today; in a sketch it is the heap that has them */
+    int64_t images; /* today; in a sketch it is the bucket that has them */
     int64_t error;  /* so many of them may be another's */
 };
 
-/* What the order goes by lies close together: nearly every charge walks it. */
-struct top_place {
+/* The entries that have so many images, and the buckets of those that have next fewer and more.  A charge moves an entry a
+ * bucket or two on, whatever the number of entries: the Stream-Summary of the same paper. */
+struct top_bucket {
     int64_t images;
-    int entry;
+    uint16_t first; /* of the entries, which are a ring: it has been here longest */
+    uint16_t fewer, more;
+};
+
+struct top_link {
+    uint16_t bucket;
+    uint16_t previous, next; /* in the bucket's ring */
 };
 
 /* Of a hash table without chains: finds who is in, and mostly who is not, without a look at the entries, which are many
@@ -44,11 +52,12 @@ struct top_slot {
 struct top_sketch {
     int64_t day;
     int len;
-    struct top_entry *entries; /* owned: TOP_LEN */
-    struct top_place *heap;    /* owned: the least images first */
-    uint16_t *places;          /* owned: where in the heap each entry is */
-    uint16_t *slot_of;         /* owned: which slot each entry has */
-    struct top_slot *slots;    /* owned: TOP_SLOTS, half of them free */
+    struct top_entry *entries;  /* owned: TOP_LEN */
+    struct top_link *links;     /* owned: of the entries */
+    struct top_bucket *buckets; /* owned: TOP_BUCKETS, a ring from the first one round */
+    uint16_t spare;             /* a bucket that is not used; the others follow it */
+    uint16_t *slot_of;          /* owned: which slot each entry has */
+    struct top_slot *slots;     /* owned: TOP_SLOTS, half of them free */
 };
 
 MUST_CHECK enum status top_sketch_init(struct top_sketch *sketch);
