@@ -9,4 +9,5 @@ class AdmitRedis2k(Race):
     systems = (Nginx, Haproxy, NginxLua, MeltguardRedis)
     goals = {"meltguard-redis": (1.00, 1.15)}
     load = {"rate": 2000}
+    repeats = 2
     cuts = 1    # or the 64 connections of each slice would be a sixth of its work
