@@ -132,6 +132,39 @@ Test(top, who_is_only_seen_displaces_nobody)
     top_sketch_fini(&sketch);
 }
 
+Test(top, of_the_least_who_was_charged_longest_ago_gives_way)
+{
+    struct top_sketch sketch;
+
+    cr_assert_eq(top_sketch_init(&sketch), ST_OK);
+    for (int i = 0; i < TOP_LEN; i++)
+        add(&sketch, i, 1, DAY);
+    add(&sketch, 0, 1, DAY);
+    add(&sketch, TOP_LEN, 1, DAY);
+    cr_expect_not_null(in_sketch(&sketch, 0));
+    cr_expect_null(in_sketch(&sketch, 1));
+    cr_expect_not_null(in_sketch(&sketch, 2));
+    cr_expect_eq(in_sketch(&sketch, TOP_LEN)->images, 2);
+    cr_expect_eq(in_sketch(&sketch, TOP_LEN)->error, 1);
+    top_sketch_fini(&sketch);
+}
+
+/* As many buckets as there can be: each time the least one is charged past the most. */
+Test(top, every_count_may_be_another)
+{
+    struct top_sketch sketch;
+
+    cr_assert_eq(top_sketch_init(&sketch), ST_OK);
+    for (int i = 0; i < TOP_LEN; i++)
+        add(&sketch, i, 1 + 3 * i, DAY);
+    for (int i = 0; i < TOP_LEN; i++)
+        add(&sketch, i, 3 * TOP_LEN, DAY);
+    cr_expect_eq(top_sketch_least(&sketch, DAY), 1 + 3 * TOP_LEN);
+    for (int i = 0; i < TOP_LEN; i++)
+        cr_assert_eq(in_sketch(&sketch, i)->images, 1 + 3 * (i + TOP_LEN));
+    top_sketch_fini(&sketch);
+}
+
 /* --- several workers --- */
 
 #define WORKERS 3
