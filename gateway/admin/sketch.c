@@ -75,6 +75,12 @@ static void join(struct top_sketch *sketch, uint16_t bucket, uint16_t entry)
     links[first].previous = entry;
 }
 
+/* With no images yet. */
+static void enter(struct top_sketch *sketch, uint16_t entry)
+{
+    join(sketch, bucket_for(sketch, ENDS, 0), entry);
+}
+
 static void leave(struct top_sketch *sketch, uint16_t entry)
 {
     struct top_link *links = sketch->links;
@@ -181,7 +187,7 @@ static void begin_day(struct top_sketch *sketch, int64_t day)
     sketch->day = day;
     empty_buckets(sketch);
     for (int i = 0; i < sketch->len; i++) {
-        join(sketch, bucket_for(sketch, ENDS, 0), (uint16_t)i);
+        enter(sketch, (uint16_t)i);
         sketch->entries[i].error = 0;
     }
 }
@@ -198,7 +204,7 @@ static int take_new(struct top_sketch *sketch, const struct account *account, ui
 
     sketch->entries[entry] = (struct top_entry){.images = 0};
     name(sketch, entry, account, hash);
-    join(sketch, bucket_for(sketch, ENDS, 0), (uint16_t)entry);
+    enter(sketch, (uint16_t)entry);
     return entry;
 }
 

@@ -119,11 +119,14 @@ class Race(Scenario):
         if not is_awake:
             outcome.notes.append("Idle cores are stopped here, and woken at a price: /dev/cpu_dma_latency cannot be written")
 
+    def has_own_core(self):
+        return self.settings.get("cores", laboratory.TEST_CORE) == laboratory.TEST_CORE
+
     def is_saturated(self):
         """The system has a core for itself, and more work than it can do: that core idles only where the other one, with the
         load, the backend and Redis, is behind.  To stop it and to wake it would be the lab's doing.  At a rate, wake-ups are
         part of what a request costs."""
-        return "rate" not in self.load and "cores" not in self.settings
+        return "rate" not in self.load and self.has_own_core()
 
     def race(self, lab, running, outcome):
         self.prepare(lab, running, outcome)
@@ -131,7 +134,7 @@ class Race(Scenario):
             self.warm_up(system)
         slices = {system.name: [] for system in running}
         order = self.order(running)
-        for i in range(ROUNDS * self.cuts * self.repeats):
+        for i in range(self.slices_each()):
             for system in order if i % 2 == 0 else reversed(order):
                 slices[system.name].append(self.slice(lab, system, i, outcome))
         self.tell_disturbance(slices, outcome)
@@ -156,6 +159,10 @@ class Race(Scenario):
         if share > 0.05:
             outcome.notes.append(f"Other programs used {share:.0%} of the core under test: not a quiet machine")
 
+    def slices_each(self):
+        """Of every system."""
+        return ROUNDS * self.cuts * self.repeats
+
     def prepare(self, lab, running, outcome):
         """Brings the systems into the state that is measured."""
 
@@ -176,7 +183,7 @@ class Race(Scenario):
         time.sleep(SETTLE_S)
         self.complain(system, result, outcome)
         cpu, redis, sleeps, busy = (now - then for now, then in zip(self.used_so_far(lab, system), before))
-        foreign_s = max(busy - cpu, 0) / 1e9 if self.settings.get("cores", laboratory.TEST_CORE) == laboratory.TEST_CORE else 0
+        foreign_s = max(busy - cpu, 0) / 1e9 if self.has_own_core() else 0
         answered = max(result["answered"], 1)
         return Slice((cpu / 1000 / answered, redis / 1000 / answered, sleeps / answered), foreign_s, result)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import statistics
 
-from scenario import IS_QUICK, ROUNDS, Race
+from scenario import IS_QUICK, Race
 from systems import HaproxyLimit, Meltguard, MeltguardRedis, Nginx, NginxLua
 
 ACCOUNTS = 5_000 if IS_QUICK else 100_000
@@ -21,7 +21,7 @@ class Mixed(Race):
 
     def slice_options(self, i):
         """Each slice goes on in the order where the last one ended; the last one takes what is left."""
-        slices = ROUNDS * self.cuts
+        slices = self.slices_each()
         size = ACCOUNTS * EACH // slices
         rest = ACCOUNTS * EACH - size * (slices - 1)
         return {**self.load, "skip": i * size, "requests": size if i < slices - 1 else rest}
