@@ -11,8 +11,17 @@
 #define UNUSED(name)                       ((void)(name))
 
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
-#define MIN(a, b)        ((a) < (b) ? (a) : (b))
-#define MAX(a, b)        ((a) > (b) ? (a) : (b))
+
+/* Each of the two is worked out once: a clock that is read in them stays as it was. */
+#define MIN(a, b)          PICK_(<, a, b, __COUNTER__)
+#define MAX(a, b)          PICK_(>, a, b, __COUNTER__)
+#define PICK_(op, a, b, n) PICK_NTH_(op, a, b, n)
+#define PICK_NTH_(op, a, b, n)                                                                     \
+    ({                                                                                             \
+        __auto_type a_##n = (a);                                                                   \
+        __auto_type b_##n = (b);                                                                   \
+        a_##n op b_##n ? a_##n : b_##n;                                                            \
+    })
 
 /* The struct that embeds *ptr as its member. */
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

@@ -45,7 +45,7 @@ static size_t byte_of(struct scan *s, yaml_mark_t mark)
         size_t len =
             text_utf8_len((struct text){s->text.ptr + s->at_byte, s->text.len - s->at_byte});
 
-        s->at_byte += MAX(len, 1);
+        s->at_byte += MAX(len, 1U);
         s->at_char++;
     }
     return s->at_byte;

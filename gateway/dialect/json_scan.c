@@ -135,7 +135,7 @@ static enum scan_item end_string(struct json_scan *scan, struct text word)
 /* Behind the opening quote: to the closing one where all of the string lies here as it is, else past what does. */
 static enum scan_item begin_string(struct json_scan *scan, const char **at, const char *end)
 {
-    struct text word = {*at, MIN((size_t)(end - *at), JSON_SCAN_WORD_MAX)};
+    struct text word = {*at, MIN((size_t)(end - *at), (size_t)JSON_SCAN_WORD_MAX)};
 
     if (!(scan->expect & (EXPECT_VALUE | EXPECT_KEY)))
         return broken(scan);

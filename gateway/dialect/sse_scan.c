@@ -18,7 +18,7 @@ enum place {
 static const unsigned char byte_order_mark[] = {0xef, 0xbb, 0xbf};
 
 /* Line ends are looked for in so many bytes at a time, so that a stream with but one kind of them stays linear. */
-#define WINDOW_BYTES 2048
+#define WINDOW_BYTES ((size_t)2048)
 
 static bool is_name(const struct sse_scan *scan, struct text name)
 {

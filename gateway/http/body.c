@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define FIRST_BYTES 4096
+#define FIRST_BYTES ((size_t)4096)
 
 void body_init(struct body *body, size_t limit_bytes, size_t spool_bytes, const char *spool_dir)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Longer than any method of the registry (BASELINE-CONTROL, UPDATEREDIRECTREF). */
-#define METHOD_BYTES_MAX 32
+#define METHOD_BYTES_MAX ((size_t)32)
 
 /* "HTTP/1.1 200 OK" */
 #define STATUS_AT  (sizeof("HTTP/1.1 ") - 1)

@@ -181,7 +181,7 @@ static uint64_t next_segment(int folder_fd, uint64_t from)
 static enum status read_all(struct reading *reading, uint64_t from_epoch, struct text_out *error)
 {
     struct embedded_log *log = reading->log;
-    uint64_t epoch = next_segment(log->folder_fd, MAX(from_epoch, 1));
+    uint64_t epoch = next_segment(log->folder_fd, MAX(from_epoch, 1U));
 
     while (epoch) {
         enum status st = read_segment(reading, epoch);

@@ -9,7 +9,7 @@
 #include "simgpu/gzip.h"
 
 #define HEAD_MAX   2048
-#define CHUNK_SIZE 65536
+#define CHUNK_SIZE ((size_t)65536)
 
 static void add_head_common(struct connection *c, struct text_out *out, int status,
                             const char *content_type)
@@ -149,7 +149,7 @@ static void add_image(struct connection *c, const struct job *job, int i, struct
     if (ask->wants_url && !ask->is_streamed) {
         struct text host = head_field(&c->head, TEXT("host"));
         buffer_printf(body, "\"url\":\"http://%.*s/pictures/%016" PRIx64 "-%dx%d.png\"",
-                      (int)MIN(host.len, 255), host.ptr, picture.seed, picture.width,
+                      (int)MIN(host.len, 255U), host.ptr, picture.seed, picture.width,
                       picture.height);
         return;
     }

@@ -57,7 +57,7 @@ struct reader {
 
 static bool complain(struct reader *reader, const char *what, struct text t)
 {
-    snprintf(reader->error, 200, "%s: %.*s", what, (int)MIN(t.len, 80), t.ptr);
+    snprintf(reader->error, 200, "%s: %.*s", what, (int)MIN(t.len, 80U), t.ptr);
     return false;
 }
 

@@ -2,7 +2,7 @@
 /* gzip.c - see gzip.h. */
 #include "simgpu/gzip.h"
 
-#define STORED_MAX 65535
+#define STORED_MAX ((size_t)65535)
 
 static uint32_t crc32_of(struct text t)
 {

@@ -16,6 +16,22 @@ Test(base, assert_aborts, .signal = SIGABRT)
     ASSERT(1 + 1 == 3);
 }
 
+static int64_t next_of(int64_t *clock)
+{
+    return ++*clock;
+}
+
+/* Else a clock may pass the other one between two looks at it. */
+Test(base, the_lesser_and_the_greater_are_worked_out_once)
+{
+    int64_t clock = 4;
+
+    cr_assert_eq(MAX(next_of(&clock), 1), 5);
+    cr_assert_eq(MIN(10, next_of(&clock)), 6);
+    cr_assert_eq(MAX(MIN(next_of(&clock), 9), 2), 7);
+    cr_assert_eq(clock, 7);
+}
+
 Test(base, status_names_and_errnos)
 {
     cr_assert_str_eq(status_name(ST_OK), "ok");

@@ -61,7 +61,7 @@ static void feed_body(struct fed *fed, struct text bytes, size_t step)
 void feed(struct fed *fed, const struct feed_options *options, struct text bytes)
 {
     struct http_limits limits = options->limits;
-    size_t step = options->step > 0 ? options->step : MAX(bytes.len, 1);
+    size_t step = options->step > 0 ? options->step : MAX(bytes.len, 1U);
 
     if (limits.target_bytes == 0)
         limits.target_bytes = 8192;

@@ -232,7 +232,7 @@ Test(tls, bytes_both_ways_with_back_pressure)
         sent[i] = (char)(i * 7);
     stream_want(&s, STREAM_READ | STREAM_WRITE);
     for (int turns = 0; arrived < sizeof(got) && turns < TURNS_MAX; turns++) {
-        struct iovec iov[] = {{sent + written, MIN(sizeof(sent) - written, 10)},
+        struct iovec iov[] = {{sent + written, MIN(sizeof(sent) - written, 10U)},
                               {sent + written + 10, 0}};
         size_t len = 0;
 

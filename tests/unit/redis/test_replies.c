@@ -68,7 +68,7 @@ static void expect_cut(size_t first, size_t second)
 
     for (int i = 0; i < 3; i++) {
         size_t len = ends[i + 1] - ends[i];
-        char *piece = memcpy(malloc(MAX(len, 1)), stream + ends[i], len);
+        char *piece = memcpy(malloc(MAX(len, 1U)), stream + ends[i], len);
 
         cr_assert_eq(read_all(piece, len), ST_PENDING);
         free(piece);
