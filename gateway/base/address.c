@@ -308,7 +308,8 @@ void address_mask(struct address *address, int v4_bits, int v6_bits)
     int bits = len == 4 ? v4_bits : v6_bits;
 
     for (int i = 0; i < (int)len; i++) {
-        int kept = MIN(MAX(bits - i * 8, 0), 8);
+        int left = MAX(bits - i * 8, 0);
+        int kept = MIN(left, 8);
 
         bytes[i] &= (unsigned char)(0xff00 >> kept);
     }

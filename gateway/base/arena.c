@@ -70,6 +70,15 @@ static void *alloc_own_block(struct arena *arena, size_t len)
     return block->bytes;
 }
 
+/* No more than the arena may still have, but for what is asked for. */
+static size_t next_block_bytes(const struct arena *arena, size_t len)
+{
+    size_t left = arena->limit_bytes - arena->total_bytes;
+    size_t most = MIN(block_bytes(arena), left);
+
+    return MAX(len, most);
+}
+
 void *arena_alloc(struct arena *arena, size_t len)
 {
     if (len > arena->limit_bytes)
@@ -78,8 +87,7 @@ void *arena_alloc(struct arena *arena, size_t len)
     if (!arena->blocks || arena->blocks->size - arena->used_bytes < len) {
         if (len > block_bytes(arena) / 4)
             return alloc_own_block(arena, len);
-        size_t left = arena->limit_bytes - arena->total_bytes;
-        struct arena_block *block = block_new(arena, MAX(len, MIN(block_bytes(arena), left)));
+        struct arena_block *block = block_new(arena, next_block_bytes(arena, len));
 
         if (!block)
             return NULL;

@@ -25,6 +25,13 @@ static const char *kind_word(enum node_kind kind)
     return "nothing";
 }
 
+static int least(int a, int b, int c)
+{
+    int lesser = MIN(a, b);
+
+    return MIN(lesser, c);
+}
+
 /* Levenshtein's distance; more than 2 where one is long. */
 static int distance(struct text a, struct text b)
 {
@@ -40,7 +47,7 @@ static int distance(struct text a, struct text b)
         for (int j = 1; j <= (int)b.len; j++) {
             int change = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
             diagonal = row[j];
-            row[j] = MIN(change, MIN(row[j], row[j - 1]) + 1);
+            row[j] = least(change, row[j] + 1, row[j - 1] + 1);
         }
     }
     return row[b.len];

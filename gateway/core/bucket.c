@@ -100,10 +100,12 @@ int64_t bucket_give(const struct limit_rule *rule, int64_t tat_us, int64_t units
 
 int64_t bucket_give_us(int64_t tat_us, int64_t cost_us, int64_t charged_at_us, int64_t now_us)
 {
-    int64_t gone_us = MAX(now_us, 0) - MIN(MAX(charged_at_us, 0), MAX(now_us, 0));
+    int64_t now = MAX(now_us, 0);
+    int64_t charged_at = MAX(charged_at_us, 0);
+    int64_t gone_us = now - MIN(charged_at, now);
     int64_t back_us = cost_us - gone_us;
 
-    return back_us <= 0 ? tat_us : MAX(tat_us - MIN(back_us, MAX(tat_us, 0)), 0);
+    return back_us <= 0 ? tat_us : MAX(tat_us, 0) - MIN(back_us, MAX(tat_us, 0));
 }
 
 int64_t rolling_slot_us(const struct limit_rule *rule)

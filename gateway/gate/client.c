@@ -244,6 +244,11 @@ static enum status take_body_from_slab(struct client *c)
     return st;
 }
 
+static size_t body_read_size(const struct client *c)
+{
+    return (size_t)MIN((int64_t)c->gate->buffer_size, c->slab->parser.body_left);
+}
+
 /* A body of known length is read in large parts, and never past its end; a chunked one through the slab, where bytes of a
  * next request may stay. */
 static enum status body_step(struct client *c)
@@ -255,9 +260,7 @@ static enum status body_step(struct client *c)
         enum status st;
 
         if (c->slab->parser.body_left > 0) {
-            size_t size = (size_t)MIN((int64_t)gate->buffer_size, c->slab->parser.body_left);
-
-            st = stream_read(&c->stream, gate->buffer, size, &len);
+            st = stream_read(&c->stream, gate->buffer, body_read_size(c), &len);
             if (st == ST_OK)
                 st = take_body(c, gate->buffer, &at, len);
         } else {
