@@ -28,7 +28,7 @@ enum limit_kind {
 /* Whose: one account's; one account's with one model; a team's together. */
 enum limit_scope { SCOPE_NONE, SCOPE_ACCOUNT, SCOPE_MODEL, SCOPE_TEAM };
 
-/* Of what: images, or credits by the price list. */
+/* Of what: images, or credits by the price list; IN_FLIGHT images alone. */
 enum limit_measure { MEASURE_NONE, MEASURE_IMAGES, MEASURE_CREDITS };
 
 /* As written in a policy. */
@@ -50,7 +50,7 @@ struct limit {
     struct account_digest subject; /* whose row is charged; see limit_subject() */
     struct window
         window; /* calendar kinds; for ROLLING, RATE the slot or segment is the store's matter */
-    int64_t image_units; /* what one image of this job takes from it */
+    int64_t image_units; /* what one image of this job takes from it; UNITS_PER_IMAGE of images */
 };
 
 /* The digest under which a rule's row is kept, of the account's or team's own: rows of one subject, kind and window are one

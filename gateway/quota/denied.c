@@ -45,13 +45,6 @@ static uint64_t limit_hash(const struct limit *limit)
     return XXH3_64bits(facts, sizeof(facts));
 }
 
-static int64_t units_of(const struct reservation *r, const struct limit *limit)
-{
-    bool is_flight = limit->rule.kind == LIMIT_IN_FLIGHT;
-
-    return r->held_images * (is_flight ? UNITS_PER_IMAGE : limit->image_units);
-}
-
 /* The i-th place of the subject.  The last bytes of a digest choose neither bucket nor field, but are as random. */
 static struct entry *place(struct denied *denied, const struct account_digest *subject, size_t i)
 {
@@ -127,7 +120,7 @@ void denied_note(struct denied *denied, const struct reservation *r, int64_t in_
         .used_units = l->used_units,
         .granted_units = l->granted_units,
         .reset_us = l->reset_us,
-        .asked_units = units_of(r, &l->limit),
+        .asked_units = r->held_images * l->limit.image_units,
     };
     denied->is_empty = false;
     denied->counts.noted++;
@@ -175,7 +168,7 @@ int denied_find(struct denied *denied, struct reservation *r, int64_t now_us)
 
         if (limit->rule.is_dry_run)
             continue;
-        entry = find(denied, limit, units_of(r, limit), now_us);
+        entry = find(denied, limit, r->held_images * limit->image_units, now_us);
         if (!entry)
             continue;
         tell(r, i, entry);

@@ -23,12 +23,9 @@ static int64_t part_of(int64_t units, int percent, int64_t image_units)
 
 static void cut(struct limit *limit, int percent)
 {
-    bool is_flight = limit->rule.kind == LIMIT_IN_FLIGHT;
-    int64_t image_units = is_flight ? UNITS_PER_IMAGE : limit->image_units;
-
-    limit->rule.units = part_of(limit->rule.units, percent, image_units);
+    limit->rule.units = part_of(limit->rule.units, percent, limit->image_units);
     if (limit->rule.kind == LIMIT_RATE)
-        limit->rule.burst_units = part_of(limit->rule.burst_units, percent, image_units);
+        limit->rule.burst_units = part_of(limit->rule.burst_units, percent, limit->image_units);
 }
 
 static struct local_hold *new_hold(struct quota *q, struct reservation *r)

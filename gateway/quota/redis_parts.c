@@ -90,20 +90,15 @@ void redis_part_give_back(struct redis_request *request)
     redis_request_launch(settle);
 }
 
-static void take_off(struct reserved_limit *l, int64_t images)
-{
-    bool is_flight = l->limit.rule.kind == LIMIT_IN_FLIGHT;
-    int64_t units = images * (is_flight ? UNITS_PER_IMAGE : l->limit.image_units);
-
-    l->used_units = MAX(l->used_units - units, 0);
-}
-
 /* What was told of the parts before counts the images that they do not hold any more. */
 static void tell_given_back(struct reservation *r, int parts)
 {
     for (int i = 0; i < parts; i++)
-        for (int k = r->parts[i].first; k < r->parts[i].first + r->parts[i].len; k++)
-            take_off(&r->limits[k], r->held_images);
+        for (int k = r->parts[i].first; k < r->parts[i].first + r->parts[i].len; k++) {
+            struct reserved_limit *l = &r->limits[k];
+
+            l->used_units = MAX(l->used_units - r->held_images * l->limit.image_units, 0);
+        }
 }
 
 static enum status refuse(struct redis_request *request, const struct redis_answer *answer)
